@@ -1,0 +1,178 @@
+//! Walks a schema over a document and collects every fault.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use super::spelling::nearest;
+use super::{FieldError, member};
+use crate::INTEGER_MAX;
+
+/// Checks a whole object. Of `metadata` and `status`, which are the API server's, only the keys are looked at.
+pub(super) fn object(object: &Value, schema: &JSONSchemaProps, errors: &mut Vec<FieldError>) {
+    let Some(members) = object.as_object() else {
+        errors.push(FieldError::new("", "must be an object"));
+        return;
+    };
+    let known = ["apiVersion", "kind", "metadata", "spec", "status"];
+    for name in members.keys().filter(|name| !known.contains(&name.as_str())) {
+        errors.push(unknown("", name, known.into_iter()));
+    }
+    let spec_schema = schema.properties.as_ref().and_then(|properties| properties.get("spec"));
+    match (members.get("spec"), spec_schema) {
+        (Some(spec), Some(spec_schema)) => value("spec", spec, spec_schema, errors),
+        _ => errors.push(FieldError::new("spec", "is required")),
+    }
+}
+
+fn value(path: &str, value: &Value, schema: &JSONSchemaProps, errors: &mut Vec<FieldError>) {
+    match (schema.type_.as_deref(), value) {
+        (_, Value::Null) => {
+            errors.push(FieldError::new(path, "must not be null; leave the field out instead"))
+        }
+        (Some("object"), Value::Object(members)) => members_of(path, members, schema, errors),
+        (Some("array"), Value::Array(items)) => array(path, items, schema, errors),
+        (Some("string"), Value::String(text)) => string(path, text, schema, errors),
+        (Some("integer"), Value::Number(number)) => integer(path, number, schema, errors),
+        (Some("number"), Value::Number(_)) | (None, _) => untyped(path, value, errors),
+        (Some("boolean"), Value::Bool(_)) => {}
+        (Some(expected), found) => {
+            errors.push(FieldError::new(
+                path,
+                format!("must be {}, not {}", article(expected), kind_of(found)),
+            ));
+        }
+    }
+}
+
+fn members_of(
+    path: &str,
+    members: &Map<String, Value>,
+    schema: &JSONSchemaProps,
+    errors: &mut Vec<FieldError>,
+) {
+    for name in schema.required.iter().flatten().filter(|name| !members.contains_key(*name)) {
+        errors.push(FieldError::new(member(path, name), "is required"));
+    }
+    let count = i64::try_from(members.len()).unwrap_or(i64::MAX);
+    bounds(path, count, schema.min_properties, schema.max_properties, "entries", errors);
+    let properties = schema.properties.as_ref();
+    for (name, entry) in members {
+        if let Some(property) = properties.and_then(|properties| properties.get(name)) {
+            value(&member(path, name), entry, property, errors);
+        } else if let Some(JSONSchemaPropsOrBool::Schema(values)) = &schema.additional_properties {
+            value(&member(path, name), entry, values, errors);
+        } else {
+            errors.push(unknown(path, name, properties.into_iter().flatten().map(|(name, _)| name.as_str())));
+        }
+    }
+}
+
+fn array(path: &str, items: &[Value], schema: &JSONSchemaProps, errors: &mut Vec<FieldError>) {
+    let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    bounds(path, count, schema.min_items, schema.max_items, "items", errors);
+    if let Some(JSONSchemaPropsOrArray::Schema(item_schema)) = &schema.items {
+        for (index, item) in items.iter().enumerate() {
+            value(&format!("{path}[{index}]"), item, item_schema, errors);
+        }
+    }
+}
+
+fn string(path: &str, text: &str, schema: &JSONSchemaProps, errors: &mut Vec<FieldError>) {
+    let count = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
+    bounds(path, count, schema.min_length, schema.max_length, "characters", errors);
+    if let Some(allowed) = &schema.enum_ {
+        let allowed: Vec<&str> = allowed.iter().filter_map(|value| value.0.as_str()).collect();
+        if !allowed.contains(&text) {
+            errors
+                .push(FieldError::new(path, format!("must be one of {}, not {text:?}", allowed.join(", "))));
+        }
+    }
+    if let Some(pattern) = &schema.pattern {
+        let matches = Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text));
+        if !matches {
+            errors.push(FieldError::new(path, format!("{text:?} must match {pattern}")));
+        }
+    }
+}
+
+fn integer(path: &str, number: &serde_json::Number, schema: &JSONSchemaProps, errors: &mut Vec<FieldError>) {
+    let Some(integer) = number.as_i64() else {
+        errors.push(FieldError::new(path, format!("must be an integer, not {number}")));
+        return;
+    };
+    #[expect(clippy::cast_precision_loss, reason = "bounds in the schema are below 2^53")]
+    let as_float = integer as f64;
+    if schema.minimum.is_some_and(|minimum| as_float < minimum) {
+        errors
+            .push(FieldError::new(path, format!("must be at least {}", schema.minimum.unwrap_or_default())));
+    }
+    if integer > INTEGER_MAX || schema.maximum.is_some_and(|maximum| as_float > maximum) {
+        let maximum = schema.maximum.map_or(INTEGER_MAX.to_string(), |maximum| maximum.to_string());
+        errors.push(FieldError::new(path, format!("must be at most {maximum}")));
+    }
+}
+
+// A value without a type is kept as it is, but never one that a client of the API server may drop or round.
+fn untyped(path: &str, value: &Value, errors: &mut Vec<FieldError>) {
+    match value {
+        Value::Null => errors.push(FieldError::new(path, "must not be null")),
+        Value::Number(number) => {
+            #[expect(clippy::cast_precision_loss, reason = "a bound of 2^53 - 1 is exact")]
+            let bound = INTEGER_MAX as f64;
+            if number.as_f64().is_none_or(|float| float.abs() > bound) {
+                errors.push(FieldError::new(path, format!("{number} is beyond 2^53; write it as a string")));
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                untyped(&format!("{path}[{index}]"), item, errors);
+            }
+        }
+        Value::Object(members) => {
+            for (name, entry) in members {
+                untyped(&member(path, name), entry, errors);
+            }
+        }
+        Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+fn bounds(
+    path: &str,
+    count: i64,
+    minimum: Option<i64>,
+    maximum: Option<i64>,
+    unit: &str,
+    errors: &mut Vec<FieldError>,
+) {
+    if let Some(minimum) = minimum.filter(|minimum| count < *minimum) {
+        errors.push(FieldError::new(path, format!("must have at least {minimum} {unit}")));
+    }
+    if let Some(maximum) = maximum.filter(|maximum| count > *maximum) {
+        errors.push(FieldError::new(path, format!("must have at most {maximum} {unit}, not {count}")));
+    }
+}
+
+fn unknown<'a>(path: &str, name: &str, known: impl Iterator<Item = &'a str>) -> FieldError {
+    let hint = nearest(name, known).map_or(String::new(), |known| format!("; did you mean {known}?"));
+    FieldError::new(member(path, name), format!("unknown field{hint}"))
+}
+
+fn article(type_name: &str) -> String {
+    let article = if type_name.starts_with(['a', 'o', 'i']) { "an" } else { "a" };
+    format!("{article} {type_name}")
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,130 @@
+//! `ToolGrant`: who may call.
+
+use std::collections::BTreeMap;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::name::ObjectName;
+use crate::status::ToolGrantStatus;
+
+/// Who may call: the servers that are opened, and the one subject they are opened to.
+///
+/// A grant opens the door; only policies say what may be called behind it.
+#[derive(CustomResource, JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "toolgate.dev",
+    version = "v1alpha1",
+    kind = "ToolGrant",
+    plural = "toolgrants",
+    singular = "toolgrant",
+    shortname = "tgr",
+    category = "toolgate",
+    namespaced,
+    status = "ToolGrantStatus",
+    derive = "PartialEq",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason",
+        priority = 1
+    ),
+    printcolumn(name = "Subject", type_ = "string", json_path = ".spec.subject.type"),
+    printcolumn(name = "Servers", type_ = "string", json_path = ".spec.servers[*].name"),
+    printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.suspended", priority = 1),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ToolGrantSpec {
+    /// The servers of this namespace that the grant opens.
+    #[schemars(length(min = 1, max = 64))]
+    pub servers: Vec<ServerReference>,
+    /// Who the caller has to be.
+    pub subject: Subject,
+    /// From this instant on the grant opens nothing (RFC 3339, such as `2027-01-31T00:00:00Z`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 20, max = 64), extend("format" = "date-time"))]
+    pub expires_at: Option<String>,
+    /// While true the grant opens nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspended: bool,
+}
+
+/// An `McpServer` of the same namespace.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServerReference {
+    /// The server's name.
+    pub name: ObjectName,
+}
+
+/// Who the caller has to be: a type, and the part that is named after it.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Subject {
+    /// Which of the parts below says who it is.
+    #[serde(rename = "type")]
+    pub type_: SubjectType,
+    /// A bearer token, made by `toolgate mint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenSubject>,
+    /// A ServiceAccount of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<ServiceAccountSubject>,
+    /// A subject of an OpenID Connect issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<OidcSubject>,
+}
+
+/// The kinds of subject.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SubjectType {
+    /// A bearer token.
+    Token,
+    /// A ServiceAccount of the cluster.
+    ServiceAccount,
+    /// A subject of an OpenID Connect issuer.
+    OIDC,
+}
+
+/// A bearer token. Only its digest is stored.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TokenSubject {
+    /// SHA-256 of the token, as 64 lower-case hexadecimal digits.
+    #[schemars(length(min = 64, max = 64), regex(pattern = "^[0-9a-f]{64}$"))]
+    pub sha256: String,
+}
+
+/// A ServiceAccount of the cluster, shown by a projected token with the gateway's audience.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceAccountSubject {
+    /// The ServiceAccount's name.
+    pub name: ObjectName,
+    /// The ServiceAccount's namespace; the grant's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<ObjectName>,
+}
+
+/// A subject of an OpenID Connect issuer.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OidcSubject {
+    /// The issuer, exactly as tokens name it.
+    #[schemars(length(min = 1, max = 2048))]
+    pub issuer: String,
+    /// The audience that tokens must have.
+    #[schemars(length(min = 1, max = 2048))]
+    pub audience: String,
+    /// Claims that must have exactly these values.
+    #[schemars(extend("maxProperties" = 16, "minProperties" = 1))]
+    pub claims: BTreeMap<String, String>,
+}
