@@ -1,1 +1,5 @@
-//! To be written.
+//! The harness of the end-to-end scenarios: real parts, started and observed by the tests.
+//!
+//! Nothing here is part of the product, and no product crate may depend on it.
+
+pub mod kommo;
