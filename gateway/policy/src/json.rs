@@ -21,7 +21,7 @@ pub use fold::{fold, folds_to};
 pub use parser::{parse, parse_with};
 pub use tree::{Json, Number, Object};
 pub use twins::Twins;
-pub use writer::{to_bytes, write, write_string};
+pub use writer::{to_bytes, write, write_object, write_string};
 
 /// How many arrays and objects may be open at once.
 pub const DEPTH_MAX: usize = 64;

@@ -33,7 +33,8 @@ fn write_array(items: &[Json<'_>], out: &mut Vec<u8>) {
     out.push(b']');
 }
 
-fn write_object(object: &Object<'_>, out: &mut Vec<u8>) {
+/// Appends the text of an object.
+pub fn write_object(object: &Object<'_>, out: &mut Vec<u8>) {
     out.push(b'{');
     for (index, (key, value)) in object.iter().enumerate() {
         if index > 0 {

@@ -1,0 +1,3 @@
+//! The data plane: bytes to calls, calls to verdicts, verdicts to upstream.
+
+pub mod wire;
