@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// The longest window: 31 days.
-pub const WINDOW_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+pub const WINDOW_MAX: Duration = Duration::from_hours(31 * 24);
 /// The shortest window: one second.
 pub const WINDOW_MIN: Duration = Duration::from_secs(1);
 
@@ -38,9 +38,9 @@ impl Window {
         let fail = |reason| InvalidDuration { text: text.to_owned(), reason };
         let length = match text {
             "second" => Duration::from_secs(1),
-            "minute" => Duration::from_secs(60),
-            "hour" => Duration::from_secs(3600),
-            "day" => Duration::from_secs(24 * 3600),
+            "minute" => Duration::from_mins(1),
+            "hour" => Duration::from_hours(1),
+            "day" => Duration::from_hours(24),
             _ => counted(text).ok_or_else(|| {
                 fail("expected second, minute, hour, day, or a number with a unit such as 90s")
             })?,

@@ -30,7 +30,7 @@ pub(super) fn object(object: &Value, schema: &JSONSchemaProps, errors: &mut Vec<
 fn value(path: &str, value: &Value, schema: &JSONSchemaProps, errors: &mut Vec<FieldError>) {
     match (schema.type_.as_deref(), value) {
         (_, Value::Null) => {
-            errors.push(FieldError::new(path, "must not be null; leave the field out instead"))
+            errors.push(FieldError::new(path, "must not be null; leave the field out instead"));
         }
         (Some("object"), Value::Object(members)) => members_of(path, members, schema, errors),
         (Some("array"), Value::Array(items)) => array(path, items, schema, errors),

@@ -1,0 +1,245 @@
+//! The law: a compiled bundle. It is immutable and swapped whole; a request sees one of them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use toolgate_crds::DefaultAction;
+
+use crate::compile::{CompiledGrant, CompiledPolicy};
+use crate::decide;
+use crate::pattern::is_tool_name;
+use crate::verdict::{Outcome, Permit, Refusal, Rule};
+
+/// Everything that is in force at one server.
+#[derive(Debug)]
+pub struct Law {
+    // By name. None: a policy that never was good.
+    pub(crate) policies: Vec<(Arc<str>, Option<CompiledPolicy>)>,
+    pub(crate) grants: Vec<CompiledGrant>,
+    // For each grant the policies that bind its callers.
+    pub(crate) bound: Vec<Vec<usize>>,
+    pub(crate) by_token: HashMap<[u8; 32], Vec<usize>>,
+    pub(crate) anonymous: Option<usize>,
+    // The required policy for want of which every call is refused.
+    pub(crate) void: Option<Rule>,
+}
+
+/// What a request shows of who sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// Nothing.
+    None,
+    /// A bearer token, by its SHA-256.
+    Token([u8; 32]),
+}
+
+/// A caller that the law knows. Good for the law that made it, and for no other.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    grant: usize,
+    name: Arc<str>,
+}
+
+/// Why a request comes from nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unauthenticated {
+    /// It shows no credentials, and they are needed.
+    Missing,
+    /// No grant knows the credential.
+    Unknown,
+    /// The credential matches several live grants.
+    Ambiguous,
+    /// The grant is suspended.
+    Suspended,
+    /// The grant has expired.
+    Expired,
+}
+
+/// What a caller may know of a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// It is listed.
+    Listed,
+    /// It does not exist, as far as the caller hears.
+    Absent(Refusal),
+}
+
+/// What goes to the server for a known caller without being a call: the protocol's own housekeeping, and lists, whose
+/// answers are filtered on the way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// Handshake, ping, cancellation, progress, log level, the end of a session.
+    Lifecycle,
+    /// A list of tools.
+    ToolsList,
+}
+
+impl Law {
+    /// Who sends a request.
+    ///
+    /// # Errors
+    /// When no grant, or not exactly one live grant, knows the credential.
+    pub fn authenticate(&self, credential: &Credential, wall: Timestamp) -> Result<Caller, Unauthenticated> {
+        let digest = match credential {
+            Credential::None => {
+                return self.anonymous.map(|grant| self.caller(grant)).ok_or(Unauthenticated::Missing);
+            }
+            Credential::Token(digest) => digest,
+        };
+        let grants = self.by_token.get(digest).ok_or(Unauthenticated::Unknown)?;
+        let mut live = grants.iter().filter(|grant| self.lifeless(**grant, wall).is_none());
+        match (live.next(), live.next()) {
+            (Some(grant), None) => Ok(self.caller(*grant)),
+            (Some(_), Some(_)) => Err(Unauthenticated::Ambiguous),
+            (None, _) => Err(grants
+                .first()
+                .and_then(|grant| self.lifeless(*grant, wall))
+                .unwrap_or(Unauthenticated::Unknown)),
+        }
+    }
+
+    /// Lets housekeeping and lists go to the server for a known caller.
+    pub fn pass(&self, _caller: &Caller, _passage: Passage) -> Permit {
+        Permit::new(Vec::new())
+    }
+
+    /// What a caller may know of a tool. Lists and calls both ask this, so they cannot disagree.
+    pub fn visibility(&self, caller: &Caller, tool: &str) -> Visibility {
+        let absent = |outcome, policy: &Arc<str>, pointer| {
+            let rule = Rule { policy: policy.to_string(), pointer };
+            Visibility::Absent(Refusal {
+                outcome,
+                rule,
+                reason: format!("Unknown tool: {tool}"),
+                exhausted: None,
+            })
+        };
+        if !is_tool_name(tool) {
+            return absent(Outcome::Unlisted, &Arc::from(""), "(not a tool name)".to_owned());
+        }
+        for policy in self.bound(caller) {
+            if let Some(pattern) = policy.hide.iter().find(|pattern| pattern.matches(tool)) {
+                return absent(Outcome::Hidden, &policy.name, format!("hide/{}", pattern.as_str()));
+            }
+        }
+        for policy in self.bound(caller) {
+            if policy.default == DefaultAction::Deny && !policy.entries(tool).any(|entry| entry.lists) {
+                return absent(Outcome::Unlisted, &policy.name, "default".to_owned());
+            }
+        }
+        Visibility::Listed
+    }
+
+    /// Whether a tool that the server has is listed for a caller.
+    pub fn lists(&self, caller: &Caller, tool: &str) -> bool {
+        self.standing(caller).is_ok() && self.visibility(caller, tool) == Visibility::Listed
+    }
+
+    /// Whether any call of this caller can be decided at all.
+    ///
+    /// # Errors
+    /// The refusal of every call: no policy binds the caller, one that does never was good, or a required one is
+    /// missing.
+    pub fn standing(&self, caller: &Caller) -> Result<(), Refusal> {
+        let refuse = |rule: Rule, reason: String| {
+            Err(Refusal { outcome: Outcome::Denied, rule, reason, exhausted: None })
+        };
+        if let Some(rule) = &self.void {
+            let reason = format!("the required policy {} is missing or not valid", rule.policy);
+            return refuse(rule.clone(), reason);
+        }
+        let bound = &self.bound[caller.grant];
+        if bound.is_empty() {
+            let rule = Rule { policy: String::new(), pointer: "(no policy)".to_owned() };
+            return refuse(rule, format!("no policy binds the grant {}", caller.name));
+        }
+        match bound.iter().map(|index| &self.policies[*index]).find(|(_, compiled)| compiled.is_none()) {
+            Some((name, _)) => {
+                let rule = Rule { policy: name.to_string(), pointer: "(not valid)".to_owned() };
+                refuse(rule, format!("the policy {name} is not valid"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether nobody could ever be allowed anything: there is no usable policy at all.
+    pub fn refuses_everything(&self) -> bool {
+        self.void.is_some() || !self.policies.iter().any(|(_, compiled)| compiled.is_some())
+    }
+
+    /// Every tool that a policy names exactly: the tools that may be a metric's label.
+    pub fn declared_tools(&self) -> impl Iterator<Item = &str> {
+        self.policies
+            .iter()
+            .filter_map(|(_, compiled)| compiled.as_ref())
+            .flat_map(CompiledPolicy::exact_names)
+    }
+
+    /// Every grant's name: the grants that may be a metric's label.
+    pub fn grant_names(&self) -> impl Iterator<Item = &str> {
+        self.grants.iter().map(|grant| &*grant.name)
+    }
+
+    pub(crate) fn bound(&self, caller: &Caller) -> impl Iterator<Item = &CompiledPolicy> {
+        self.bound[caller.grant].iter().filter_map(|index| self.policies[*index].1.as_ref())
+    }
+
+    fn caller(&self, grant: usize) -> Caller {
+        Caller { grant, name: self.grants[grant].name.clone() }
+    }
+
+    fn lifeless(&self, grant: usize, wall: Timestamp) -> Option<Unauthenticated> {
+        let grant = &self.grants[grant];
+        if grant.suspended {
+            return Some(Unauthenticated::Suspended);
+        }
+        grant.expires_at.is_some_and(|expires_at| wall >= expires_at).then_some(Unauthenticated::Expired)
+    }
+
+    /// Decides a call: refused by the first stage that refuses it, or allowed and charged.
+    pub fn decide(
+        &self,
+        caller: &Caller,
+        call: &decide::Call<'_>,
+        counters: &mut crate::Counters,
+        now: crate::Now,
+    ) -> crate::Verdict {
+        decide::decide(self, caller, call, counters, now)
+    }
+}
+
+impl Caller {
+    /// The name of the caller's grant.
+    pub fn grant(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn grant_name(&self) -> &Arc<str> {
+        &self.name
+    }
+}
+
+impl Unauthenticated {
+    /// Every reason.
+    pub const ALL: [Self; 5] =
+        [Self::Missing, Self::Unknown, Self::Ambiguous, Self::Suspended, Self::Expired];
+
+    /// The reason's name, as metrics and logs see it. A caller hears only that it is not known.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Unknown => "unknown",
+            Self::Ambiguous => "ambiguous",
+            Self::Suspended => "suspended",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl fmt::Display for Unauthenticated {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,144 @@
+//! Names and globs, as policies write them.
+
+use std::fmt;
+
+/// The longest name or glob, in characters.
+pub const PATTERN_CHARACTERS_MAX: usize = 128;
+
+/// A tool's name, or a glob: `*` stands for any number of characters, `?` for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+    glob: bool,
+}
+
+/// Why a text is no name and no glob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidPattern(&'static str);
+
+impl Pattern {
+    /// Reads a name or a glob of letters, digits, `_`, `-`, `.`, `*` and `?`.
+    ///
+    /// # Errors
+    /// When it is empty, longer than 128 characters, or has another character. Names with others can never be called.
+    pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
+        if text.is_empty() || text.len() > PATTERN_CHARACTERS_MAX {
+            return Err(InvalidPattern("must have 1 to 128 characters"));
+        }
+        if !text.bytes().all(|byte| is_name_byte(byte) || byte == b'*' || byte == b'?') {
+            return Err(InvalidPattern("may only have letters, digits, and the characters _ - . * ?"));
+        }
+        Ok(Self { text: text.to_owned(), glob: text.contains(['*', '?']) })
+    }
+
+    /// Whether it is a glob.
+    pub fn is_glob(&self) -> bool {
+        self.glob
+    }
+
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it covers a name. Compares bytes: case matters, and nothing is normalised.
+    pub fn matches(&self, name: &str) -> bool {
+        if self.glob { glob(self.text.as_bytes(), name.as_bytes()) } else { self.text == name }
+    }
+}
+
+/// Whether a text can be the name of a tool at all: 1 to 128 letters, digits, `_`, `-` or `.`.
+///
+/// The protocol says that names should look so. Anything else, look-alikes and invisible characters above all, is
+/// taken for a tool that does not exist.
+pub fn is_tool_name(name: &str) -> bool {
+    (1..=PATTERN_CHARACTERS_MAX).contains(&name.len()) && name.bytes().all(is_name_byte)
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+}
+
+// Linear in the name for each star: on a mismatch only the last star is tried again.
+fn glob(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(&byte) if byte == b'?' || byte == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            _ => match star {
+                Some((after, from)) => {
+                    star = Some((after, from + 1));
+                    p = after + 1;
+                    n = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|&byte| byte == b'*')
+}
+
+impl fmt::Display for InvalidPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0)
+    }
+}
+
+impl std::error::Error for InvalidPattern {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_cover_what_they_say() {
+        for (pattern, name, covered) in [
+            ("*", "", true),
+            ("*", "anything", true),
+            ("stop_*", "stop_salesbot", true),
+            ("stop_*", "stop_", true),
+            ("stop_*", "unstop_x", false),
+            ("*_lead", "move_lead", true),
+            ("*_lead", "move_leads", false),
+            ("get_?ead", "get_lead", true),
+            ("get_?ead", "get_ead", false),
+            ("a*b*c", "aXbXbc", true),
+            ("a*b*c", "aXc", false),
+            ("Move_lead", "move_lead", false),
+        ] {
+            assert_eq!(Pattern::parse(pattern).unwrap().matches(name), covered, "{pattern} over {name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_has_a_longest_length_and_a_closed_alphabet() {
+        assert!(Pattern::parse(&"a".repeat(PATTERN_CHARACTERS_MAX)).is_ok());
+        for text in [
+            String::new(),
+            "a".repeat(PATTERN_CHARACTERS_MAX + 1),
+            "move lead".into(),
+            "moѵe".into(),
+            "a/b".into(),
+        ] {
+            assert!(Pattern::parse(&text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn look_alikes_are_no_tool_names() {
+        assert!(is_tool_name("move_lead") && is_tool_name("a.B-9"));
+        assert!(is_tool_name(&"a".repeat(128)) && !is_tool_name(&"a".repeat(129)));
+        for name in ["", "move_lead ", " move_lead", "move\u{200b}_lead", "mоve_lead", "move_lead\0", "get_*"]
+        {
+            assert!(!is_tool_name(name), "{name:?}");
+        }
+    }
+}

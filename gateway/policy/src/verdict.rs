@@ -1,0 +1,120 @@
+//! What the law says of a call: a value, recorded once by whoever asked.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::counters::{Counters, Taken};
+
+/// The answer to a call.
+#[derive(Debug)]
+#[must_use = "a verdict has to be carried out and counted"]
+pub enum Verdict {
+    /// Every bound policy admits it, and all its limits have been charged.
+    Allowed(Permit),
+    /// It must not reach the server.
+    Refused(Refusal),
+}
+
+/// The proof that something may go to the server. Only the law makes one, and it is used up by sending.
+#[derive(Debug)]
+#[must_use = "what a permit has charged is spent even if nothing is sent"]
+pub struct Permit {
+    taken: Vec<Taken>,
+}
+
+/// Why a call must not reach the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The kind of refusal.
+    pub outcome: Outcome,
+    /// The rule that refused.
+    pub rule: Rule,
+    /// What the caller may be told.
+    pub reason: String,
+    /// The limit that had no room, of a limited call.
+    pub exhausted: Option<Box<Exhausted>>,
+}
+
+/// What became of a call. A closed set: it is a metric's label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It went to the server.
+    Allowed,
+    /// The tool is hidden: to the caller it does not exist.
+    Hidden,
+    /// No policy lists the tool: to the caller it does not exist.
+    Unlisted,
+    /// A rule refuses it.
+    Denied,
+    /// A limit has no room.
+    Limited,
+    /// It waits for a person.
+    Held,
+}
+
+/// The rule that refused: a policy and a pointer into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The policy's name; empty where it is the want of a policy that refuses.
+    pub policy: String,
+    /// Where in the policy's spec, such as `tools/move_lead/limits/move_lead_rate`.
+    pub pointer: String,
+}
+
+/// A limit without room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exhausted {
+    /// The counter's name.
+    pub counter: String,
+    /// The window, as it was written.
+    pub window: String,
+    /// The most that is admitted in such a window.
+    pub max: u64,
+    /// How long until the same call would be admitted if nobody else called. None: never, it weighs too much.
+    pub retry_after: Option<Duration>,
+}
+
+impl Permit {
+    pub(crate) fn new(taken: Vec<Taken>) -> Self {
+        Self { taken }
+    }
+
+    /// Gives back what was charged. Only for a call of which no byte was written to the server.
+    pub fn give_back(self, counters: &mut Counters) {
+        counters.give_back(self.taken);
+    }
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 6] =
+        [Self::Allowed, Self::Hidden, Self::Unlisted, Self::Denied, Self::Limited, Self::Held];
+
+    /// The outcome's name, as metrics, logs and callers see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Hidden => "hidden",
+            Self::Unlisted => "unlisted",
+            Self::Denied => "denied",
+            Self::Limited => "limited",
+            Self::Held => "held",
+        }
+    }
+}
+
+impl Exhausted {
+    /// Whole seconds to wait, rounded up so that a caller who waits them is never too early.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.policy.is_empty() {
+            return formatter.write_str(&self.pointer);
+        }
+        write!(formatter, "{}/{}", self.policy, self.pointer)
+    }
+}

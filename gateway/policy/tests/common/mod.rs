@@ -1,0 +1,103 @@
+//! Objects as users write them, rendered and compiled by the real code.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use toolgate_crds::{McpServerSpec, ToolGrantSpec, ToolPolicySpec};
+use toolgate_policy::{
+    Bundle, Call, Caller, Candidate, Counters, Credential, Inputs, Law, Now, Refusal, Rendered, Verdict,
+    compile, render,
+};
+
+pub(crate) fn object(kind: &str, name: &str, generation: i64, spec: &str) -> Value {
+    let spec: Value = serde_yaml::from_str(spec).unwrap();
+    json!({
+        "apiVersion": "toolgate.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"namespace": "sales", "name": name, "uid": format!("uid-of-{name}"), "generation": generation},
+        "spec": spec,
+    })
+}
+
+pub(crate) fn server(spec: &str) -> Candidate<McpServerSpec> {
+    Candidate::server(&object("McpServer", "crm", 1, spec))
+}
+
+pub(crate) fn plain_server() -> Candidate<McpServerSpec> {
+    server("upstream: {url: 'http://crm:3001/mcp'}")
+}
+
+pub(crate) fn policy(name: &str, generation: i64, rules: &str) -> Candidate<ToolPolicySpec> {
+    let spec = format!("targetRefs: [{{kind: McpServer, name: crm}}]\n{rules}");
+    Candidate::policy(&object("ToolPolicy", name, generation, &spec))
+}
+
+/// A grant whose token has the digest `[digit; 32]`.
+pub(crate) fn grant(name: &str, digit: u8, more: &str) -> Candidate<ToolGrantSpec> {
+    let digest = format!("{digit:02x}").repeat(32);
+    let spec =
+        format!("servers: [{{name: crm}}]\nsubject: {{type: Token, token: {{sha256: '{digest}'}}}}\n{more}");
+    Candidate::grant(&object("ToolGrant", name, 1, &spec))
+}
+
+pub(crate) fn rendered(
+    server: &Candidate<McpServerSpec>,
+    policies: &[Candidate<ToolPolicySpec>],
+    grants: &[Candidate<ToolGrantSpec>],
+    previous: Option<&Bundle>,
+) -> Rendered {
+    render(&Inputs { server, policies, grants, previous, revision_floor: 0 })
+}
+
+/// A law with its counters, a clock that only the test moves, and the callers `alice` (1) and `bob` (2).
+pub(crate) struct Court {
+    pub(crate) law: Law,
+    pub(crate) counters: Counters,
+    pub(crate) now: Duration,
+}
+
+impl Court {
+    pub(crate) fn of(policies: &[(&str, &str)]) -> Self {
+        Self::at(&plain_server(), policies)
+    }
+
+    pub(crate) fn at(server: &Candidate<McpServerSpec>, policies: &[(&str, &str)]) -> Self {
+        Self { law: law(server, policies), counters: Counters::new(), now: Duration::from_hours(1) }
+    }
+
+    pub(crate) fn amend(&mut self, policies: &[(&str, &str)]) {
+        self.law = law(&plain_server(), policies);
+    }
+
+    pub(crate) fn caller(&self, digit: u8) -> Caller {
+        self.law.authenticate(&Credential::Token([digit; 32]), jiff::Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    pub(crate) fn decide(&mut self, digit: u8, tool: &str) -> Verdict {
+        let now = Now { monotonic: self.now, wall: jiff::Timestamp::UNIX_EPOCH };
+        let caller = self.caller(digit);
+        self.law.decide(&caller, &Call { tool, arguments: None }, &mut self.counters, now)
+    }
+
+    /// `allowed`, or the outcome and the rule.
+    pub(crate) fn call(&mut self, digit: u8, tool: &str) -> String {
+        match self.decide(digit, tool) {
+            Verdict::Allowed(_) => "allowed".to_owned(),
+            Verdict::Refused(refusal) => format!("{} {}", refusal.outcome.as_str(), refusal.rule),
+        }
+    }
+
+    pub(crate) fn refusal(&mut self, tool: &str) -> Refusal {
+        match self.decide(1, tool) {
+            Verdict::Refused(refusal) => refusal,
+            Verdict::Allowed(_) => panic!("{tool} was allowed"),
+        }
+    }
+}
+
+fn law(server: &Candidate<McpServerSpec>, policies: &[(&str, &str)]) -> Law {
+    let policies: Vec<_> = policies.iter().map(|(name, rules)| policy(name, 1, rules)).collect();
+    let grants = [grant("alice", 1, ""), grant("bob", 2, "")];
+    compile(&rendered(server, &policies, &grants, None).bundle.unwrap()).unwrap()
+}
