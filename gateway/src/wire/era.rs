@@ -22,6 +22,10 @@ pub const HEADER_MISMATCH: i64 = -32020;
 /// 2026-07-28: the revision is not one of [`Version::ALL`].
 pub const UNSUPPORTED_VERSION: i64 = -32022;
 
+/// Keys of `params._meta`, beside the version, that only requests of 2026-07-28 have.
+const MODERN_META_KEYS: [&str; 3] =
+    [CLIENT_CAPABILITIES_KEY, "io.modelcontextprotocol/clientInfo", "io.modelcontextprotocol/logLevel"];
+
 /// A released revision of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
@@ -152,7 +156,7 @@ pub fn agree(headers: &HeaderMap, message: &Message<'_>) -> Result<Agreed, EraEr
     };
     match era {
         Era::Modern => check_modern(headers, message)?,
-        Era::Session { .. } if message.meta(CLIENT_CAPABILITIES_KEY).is_some() => {
+        Era::Session { .. } if MODERN_META_KEYS.iter().any(|key| message.meta(key).is_some()) => {
             return Err(EraError::Mismatch(
                 "_meta is of another version than the MCP-Protocol-Version header",
             ));

@@ -249,10 +249,14 @@ fn strip_own_meta(value: &mut Json<'_>) {
     match value {
         Json::Array(items) => items.iter_mut().for_each(strip_own_meta),
         Json::Object(object) => {
-            if let Some(Json::Object(meta)) = object.get_mut("_meta") {
-                strip_own(meta);
+            for (key, value) in object.iter_mut() {
+                if let Json::Object(meta) = value
+                    && json::folds_to(key, "_meta")
+                {
+                    strip_own(meta);
+                }
+                strip_own_meta(value);
             }
-            object.iter_mut().for_each(|(_, value)| strip_own_meta(value));
         }
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
     }
