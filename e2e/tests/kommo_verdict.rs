@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -12,8 +14,11 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use toolgate_e2e::agent::{
-    Connection, Era, Listing, Outcome, Reply, SessionVersion, Target, converse, parse,
+    Connection, Era, Listing, MAX_PAGES, Outcome, Reply, SessionVersion, Target, converse, parse,
 };
+
+/// How many pages of prompts there are.
+static PROMPT_PAGES: AtomicUsize = AtomicUsize::new(1);
 
 const RULE: &str = "kommo-sales/tools/move_lead/limits/move_lead_rate";
 
@@ -38,6 +43,7 @@ fn answer(message: &Value) -> (StatusCode, Value) {
         "initialize" => json!({"result": {
             "protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": info,
         }}),
+        "prompts/list" => prompt_page(message["params"]["cursor"].as_str()),
         // Two pages, the first one emptied, and fresh for long: a list that is kept would hide an edit.
         "tools/list" if message["params"]["cursor"].is_null() => json!({"result": {
             "tools": [], "nextCursor": "2", "resultType": "complete", "ttlMs": 5000, "cacheScope": "private",
@@ -53,6 +59,16 @@ fn answer(message: &Value) -> (StatusCode, Value) {
         },
     };
     (StatusCode::OK, result)
+}
+
+/// One of [`PROMPT_PAGES`] pages of one prompt each.
+fn prompt_page(cursor: Option<&str>) -> Value {
+    let number: usize = cursor.map_or(1, |cursor| cursor.parse().unwrap_or_default());
+    let mut page = json!({"prompts": [{"name": number.to_string()}], "resultType": "complete"});
+    if number < PROMPT_PAGES.load(Ordering::Relaxed) {
+        page["nextCursor"] = json!((number + 1).to_string());
+    }
+    json!({"result": page})
 }
 
 async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -76,21 +92,29 @@ async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, In
     Ok(response)
 }
 
-async fn gateway() -> SocketAddr {
+/// Where it listens, and how many TCP connections it has accepted.
+async fn gateway() -> (SocketAddr, Arc<AtomicUsize>) {
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&accepted);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            counter.fetch_add(1, Ordering::Relaxed);
             let serving = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service_fn(respond));
             tokio::spawn(serving);
         }
     });
-    address
+    (address, accepted)
 }
 
 async fn opened(era: Era) -> Connection {
-    let url = format!("http://{}/mcp", gateway().await);
+    opened_at(gateway().await.0, era).await
+}
+
+async fn opened_at(address: SocketAddr, era: Era) -> Connection {
+    let url = format!("http://{address}/mcp");
     let target = Target { url, era, session_version: SessionVersion::default(), token: None };
     Connection::open(&target).await.expect("a connection")
 }
@@ -127,6 +151,17 @@ async fn every_verdict_is_told_apart_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
+async fn calls_share_one_tcp_connection() {
+    let (address, accepted) = gateway().await;
+    let connection = opened_at(address, Era::Modern).await;
+    for _ in 0..20 {
+        call(&connection, "denied").await;
+    }
+    assert_eq!(accepted.load(Ordering::Relaxed), 1);
+    connection.close().await;
+}
+
+#[tokio::test]
 async fn lists_are_read_anew_and_over_all_pages() {
     for era in [Era::Modern, Era::Session] {
         let connection = opened(era).await;
@@ -136,6 +171,16 @@ async fn lists_are_read_anew_and_over_all_pages() {
         assert_ne!(first, second, "each answer names its own request");
         connection.close().await;
     }
+}
+
+#[tokio::test]
+async fn as_many_pages_as_allowed_are_read_and_one_more_is_an_error() {
+    let connection = opened(Era::Modern).await;
+    PROMPT_PAGES.store(MAX_PAGES, Ordering::Relaxed);
+    assert_eq!(connection.list(Listing::Prompts).await.expect("a list").len(), MAX_PAGES);
+    PROMPT_PAGES.store(MAX_PAGES + 1, Ordering::Relaxed);
+    assert!(connection.list(Listing::Prompts).await.is_err());
+    connection.close().await;
 }
 
 #[tokio::test]

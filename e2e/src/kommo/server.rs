@@ -94,13 +94,13 @@ pub async fn start(config: Config) -> Result<StandIn, StartError> {
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let shared = Arc::new(Shared::new(config));
-    let accepting = tokio::spawn(accept(listener, Arc::clone(&shared))).abort_handle();
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), room)).abort_handle();
     Ok(StandIn { address, shared, accepting })
 }
 
 /// Accepts until it is dropped; the connections go with it.
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+async fn accept(listener: TcpListener, shared: Arc<Shared>, room: Arc<Semaphore>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
@@ -131,4 +131,40 @@ async fn serve(stream: TcpStream, shared: &Shared) {
         .serve_connection(TokioIo::new(stream), service);
     // A client that breaks its connection off is no event here: its request is in the record.
     let _ = connection.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    async fn ask(address: SocketAddr) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.expect("connects");
+        stream.write_all(b"GET /health HTTP/1.1\r\nhost: kommo\r\n\r\n").await.expect("is sent");
+        stream
+    }
+
+    async fn is_answered(stream: &mut TcpStream) -> bool {
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).await.is_ok() && &start == b"HTTP/1.1 200"
+    }
+
+    #[tokio::test]
+    async fn one_connection_past_the_bound_waits_for_room() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let address = listener.local_addr().expect("an address");
+        let room = Arc::new(Semaphore::new(2));
+        let shared = Arc::new(Shared::new(Config::loopback()));
+        let accepting = tokio::spawn(accept(listener, shared, Arc::clone(&room)));
+        let mut first = ask(address).await;
+        let mut second = ask(address).await;
+        assert!(is_answered(&mut first).await && is_answered(&mut second).await);
+        assert_eq!(room.available_permits(), 0);
+        let mut third = ask(address).await;
+        drop(first);
+        assert!(is_answered(&mut third).await, "it is answered once there is room");
+        assert_eq!(room.available_permits(), 0, "and not before");
+        accepting.abort();
+    }
 }
