@@ -10,12 +10,12 @@ require_go() {
   wanted=$(sed -n 's/^go //p' "$CLUSTER_HOME"/modules/*/go.mod | sort -V | tail -n 1)
   have=$(cd / && go env GOVERSION)
   have=${have#go}
-  [[ $(printf '%s\n' "$wanted" "${have%% *}" | sort -V | head -n 1) == "$wanted" ]] ||
+  [[ $(printf '%s\n' "$wanted" "${have%% *}" | sort -V | tail -n 1) == "${have%% *}" ]] ||
     cannot_be_used_here "Go $have is older than the $wanted that the cluster's programs need"
 }
 
-build_all() {
-  local group
+# In a shell of its own: the lock ends with the building, not with the command.
+build_all() (
   take_lock "$CACHE_DIR/build.lock"
   mkdir -p "$BIN_DIR"
   for group in "${GROUPS_IN_ORDER[@]}"; do
@@ -25,8 +25,7 @@ build_all() {
     require_go
     build_group "$group"
   done
-  exec 9>&-
-}
+)
 
 group_is_built() {
   local group=$1 program
@@ -46,7 +45,7 @@ group_digest() {
     group_programs "$group"
     group_linker_flags "$group"
     cd "$CLUSTER_HOME/modules/$group" &&
-      find . -name go.mod -o -name go.sum -o -name '*.go' | LC_ALL=C sort | xargs sha256sum
+      find . -name go.mod -o -name go.sum -o -name '*.go' ! -name '*_test.go' | LC_ALL=C sort | xargs sha256sum
   } | sha256sum | cut -d ' ' -f 1
 }
 
@@ -60,9 +59,9 @@ build_group() {
   say "building $group (log: $log)"
   compile_group "$group" "$fresh" >"$log" 2>&1 &
   builder=$!
-  report_progress "$group" "$builder" "$started" 9>&- &
+  report_progress "$group" "$builder" "$started" &
   if ! wait "$builder"; then
-    tail -n 30 "$log" >&2
+    show_tail 30 "$log"
     fail "building $group failed after $((SECONDS - started)) s"
   fi
   mv -f "$fresh"/* "$BIN_DIR/"

@@ -12,7 +12,7 @@ has_unified_cgroups() {
 }
 
 # The controllers that are there, one a line.
-cgroup_roots() {
+cgroup_controllers() {
   if has_unified_cgroups; then
     tr ' ' '\n' <"$CGROUP_MOUNT/cgroup.controllers"
   else

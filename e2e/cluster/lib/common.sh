@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # its names are for the files that source it
 # What every command of the cluster starts with: strictness, its folders, and how it
 # speaks and fails. Exit codes: 1 something broke, 77 a cluster cannot be used here.
 
@@ -21,8 +21,12 @@ readonly STATE_DIR=$RUN_DIR/state
 readonly OUTSIDE_KUBECONFIG=$RUN_DIR/kubeconfig
 readonly INSIDE_KUBECONFIG=$STATE_DIR/kubernetes/admin.conf
 
+# The caller's own error output, wherever a function's is sent at the moment.
+exec {error_output}>&2
+readonly error_output
+
 say() {
-  printf '%s\n' "$*" >&2
+  printf '%s\n' "$*" >&"$error_output"
 }
 
 fail() {
@@ -35,16 +39,40 @@ cannot_be_used_here() {
   exit "$EXIT_CANNOT_BE_USED_HERE"
 }
 
-# Waits for a lock that ends with this process. Whatever is started in the background
-# must close descriptor 9, or the lock outlives the command.
+lock_descriptors=()
+
+# Waits for a lock that ends with this process, and with all that it starts unless they
+# release it.
 take_lock() {
-  local file=$1
+  local file=$1 descriptor
   mkdir -p "$(dirname "$file")"
-  exec 9>"$file"
-  if ! flock --nonblock 9; then
+  exec {descriptor}>"$file"
+  lock_descriptors+=("$descriptor")
+  if ! flock --nonblock "$descriptor"; then
     say "waiting for another command to release $file"
-    flock 9
+    flock "$descriptor"
   fi
+}
+
+# For a process that outlives the command, or before the command's end.
+release_locks() {
+  local descriptor
+  for descriptor in "${lock_descriptors[@]}"; do
+    exec {descriptor}>&-
+  done
+  lock_descriptors=()
+}
+
+show_tail() {
+  local lines=$1 file=$2
+  tail -n "$lines" "$file" >&"$error_output" || true
+}
+
+# Before becoming a process that outlives the command: whoever waits for the end of the
+# command's output must not wait for that process.
+leave_the_command() {
+  release_locks
+  exec {error_output}>&-
 }
 
 # Runs a command until it succeeds. Fails when the seconds are over.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # its names are for the files that source it
 # What is built: one group is one module folder, because the dependencies of two groups
 # do not agree on versions. A group's version stands in its go.mod and nowhere else.
 

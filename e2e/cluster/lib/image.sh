@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # its names are for the files that source it
 # Makes an image tar in the docker-archive layout without an engine: one layer with the
 # files that are named, the libraries they are linked with, and the few files that a
 # program expects of any system. The same files give the same bytes.

@@ -17,7 +17,7 @@ make_own_images() {
 make_own_image() {
   local name=$1 program=$2 tar=$IMAGE_DIR/$2.tar
   if [[ ! -f $tar || $BIN_DIR/$program -nt $tar || $CLUSTER_HOME/lib/image.sh -nt $tar ]]; then
-    "$CLUSTER_HOME/image" "$name" "$tar" "$BIN_DIR/$program" 9>&-
+    "$CLUSTER_HOME/image" "$name" "$tar" "$BIN_DIR/$program"
   fi
 }
 

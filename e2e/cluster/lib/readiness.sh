@@ -68,12 +68,16 @@ fail_for() {
   fail "$1: $2"
 }
 
+# What process 1 wrote down comes first: the rest may only have followed from it.
 show_guilty_log() {
+  if [[ -s $STATE_DIR/guilty ]]; then
+    guilty=$(<"$STATE_DIR/guilty")
+  fi
   say "--- the end of $LOG_DIR/$guilty.log"
   if [[ $guilty == coredns ]]; then
     outside_kubectl --namespace kube-system describe pods --selector k8s-app=kube-dns >"$LOG_DIR/coredns.log" 2>&1 || true
   fi
-  tail -n "$GUILTY_LOG_LINES" "$LOG_DIR/$guilty.log" >&2 || true
+  show_tail "$GUILTY_LOG_LINES" "$LOG_DIR/$guilty.log"
   say '---'
 }
 

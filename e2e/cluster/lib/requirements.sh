@@ -15,12 +15,21 @@ require_usable_machine() {
   require_cgroups
   unshare --net --mount --pid --fork --mount-proc --kill-child true 2>/dev/null ||
     cannot_be_used_here 'the kernel refuses new network, mount and pid namespaces'
+  require_bridge_filter
+}
+
+# Without it an answer between two pods goes past the rules that made it a Service's.
+# It is the one thing that a cluster leaves on the host, and many hosts have it.
+require_bridge_filter() {
+  [[ -e /proc/sys/net/bridge ]] || modprobe br_netfilter 2>/dev/null ||
+    cannot_be_used_here 'the kernel module br_netfilter is neither there nor can it be loaded'
 }
 
 require_cgroups() {
-  local controller
+  local controller offered
+  offered=$(cgroup_controllers)
   for controller in cpu cpuset memory pids; do
-    cgroup_roots | grep --quiet --line-regexp --fixed-strings "$controller" ||
+    grep --quiet --line-regexp --fixed-strings "$controller" <<<"$offered" ||
       cannot_be_used_here "the kernel offers no cgroup controller \"$controller\" at /sys/fs/cgroup"
   done
   make_cgroups 2>/dev/null || cannot_be_used_here '/sys/fs/cgroup cannot be written to'
@@ -59,8 +68,8 @@ install_packages() {
     cannot_be_used_here "install the programs of these Debian packages first: $*"
   say "installing from Debian: $* (log: $log)"
   mkdir -p "$(dirname "$log")"
-  if ! DEBIAN_FRONTEND=noninteractive try_install "$@" >"$log" 2>&1 9>&-; then
-    tail -n 20 "$log" >&2
+  if ! (release_locks && DEBIAN_FRONTEND=noninteractive try_install "$@") >"$log" 2>&1; then
+    show_tail 20 "$log"
     fail "installing $* failed"
   fi
   say "installed in $((SECONDS - started)) s"

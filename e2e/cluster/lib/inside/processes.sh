@@ -68,10 +68,10 @@ make_network() {
 
 make_certificates() {
   {
-    kubeadm init phase certs all --config "$CONFIG/kubeadm.yaml"
-    kubeadm init phase kubeconfig all --config "$CONFIG/kubeadm.yaml" --kubeconfig-dir "$KUBERNETES"
-    kubeadm kubeconfig user --config "$CONFIG/kubeadm.yaml" --client-name system:kube-proxy \
-      >"$KUBERNETES/kube-proxy.conf"
+    kubeadm init phase certs all --config "$CONFIG/kubeadm.yaml" &&
+      kubeadm init phase kubeconfig all --config "$CONFIG/kubeadm.yaml" --kubeconfig-dir "$KUBERNETES" &&
+      kubeadm kubeconfig user --config "$CONFIG/kubeadm.yaml" --client-name system:kube-proxy \
+        >"$KUBERNETES/kube-proxy.conf"
   } 8<&- >/var/log/kubeadm.log 2>&1 || end_for kubeadm 'failed'
 }
 
@@ -115,9 +115,11 @@ start_api_server() {
 }
 
 # One replica has nobody to elect a leader from. Its controllers use their own accounts,
-# or mistakes in RBAC would stay hidden.
+# or mistakes in RBAC would stay hidden. Making those accounts at the default rate would
+# be half of the whole start.
 start_controllers() {
   start kube-controller-manager kube-controller-manager --leader-elect=false \
+    --kube-api-qps 500 --kube-api-burst 1000 \
     --kubeconfig "$KUBERNETES/controller-manager.conf" \
     --authentication-kubeconfig "$KUBERNETES/controller-manager.conf" \
     --authorization-kubeconfig "$KUBERNETES/controller-manager.conf" \

@@ -111,14 +111,13 @@ func carry(outside *net.TCPConn, address string) {
 	directions.Wait()
 }
 
-// carryOneWay passes the end of the stream on as well, so that a half-closed
-// connection stays usable in its other direction.
+// carryOneWay passes the end of the stream on as well, however it came about. The
+// other direction is left alone: it may still carry what was sent before this end,
+// and ends by itself once its own reader or writer sees the peer gone.
 func carryOneWay(to, from *net.TCPConn) {
 	if _, err := io.Copy(to, from); err != nil {
-		// One side is gone: neither direction can be finished properly.
-		to.Close()
-		from.Close()
-		return
+		// The writer has failed, so nothing more of this direction can be delivered.
+		from.CloseRead()
 	}
 	to.CloseWrite()
 }
