@@ -10,7 +10,7 @@
 //! | path | what |
 //! |---|---|
 //! | `POST /mcp` | MCP |
-//! | `GET /record` | every request to any path but these four rows below, a JSON array of [`Entry`] |
+//! | `GET /record` | every request but those of this row and the three below, a JSON array of [`Entry`] |
 //! | `GET /record/counts` | [`Counts`] |
 //! | `DELETE /record` | empties the record |
 //! | `GET /health` | always 200 |
