@@ -1,7 +1,7 @@
 //! Event streams: every legal framing, however it is cut, gives the same events.
 
 use proptest::{collection::vec, prelude::*};
-use toolgate_gateway::wire::sse::{Decoder, Event, Frame, SseError};
+use toolgate_gateway::wire::sse::{Decoder, EVENT_BYTES_MAX, Event, Frame, SseError};
 
 fn decode_in(chunks: &[&[u8]]) -> Vec<Frame> {
     let mut decoder = Decoder::default();
@@ -131,12 +131,22 @@ fn an_event_is_bounded() {
     // The line with its field name counts while it is read, the value alone afterwards.
     let stream = |length: usize| format!("data:{}\n\n", "a".repeat(length)).into_bytes();
     assert_eq!(push_all(&mut Decoder::new(32), &stream(27)), Ok(1));
+    assert_eq!(push_all(&mut Decoder::new(32), &stream(27).repeat(2)), Ok(2));
     assert_eq!(push_all(&mut Decoder::new(32), &stream(28)), Err(SseError::TooLarge(32)));
     let lines = |count: usize| format!("{}\n", "data:abcd\n".repeat(count)).into_bytes();
     assert_eq!(push_all(&mut Decoder::new(32), &lines(5)), Ok(1));
     assert_eq!(push_all(&mut Decoder::new(32), &lines(6)), Err(SseError::TooLarge(32)));
     assert_eq!(push_all(&mut Decoder::new(32), &b":".repeat(33)), Err(SseError::TooLarge(32)));
     assert_eq!(push_all(&mut Decoder::new(32), &b"data\n".repeat(100)), Err(SseError::TooLarge(32)));
+}
+
+#[test]
+fn the_default_bound_is_the_named_one() {
+    let stream = |length: usize| format!("data:{}\n\n", "a".repeat(length)).into_bytes();
+    let largest = EVENT_BYTES_MAX - "data:".len();
+    let push = |stream: &[u8]| Decoder::default().push(stream, &mut Vec::new());
+    assert_eq!(push(&stream(largest)), Ok(()));
+    assert_eq!(push(&stream(largest + 1)), Err(SseError::TooLarge(EVENT_BYTES_MAX)));
 }
 
 #[test]

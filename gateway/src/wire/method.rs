@@ -2,6 +2,10 @@
 //!
 //! A method that is not in it is refused, so a new one must be given a handling before it can pass.
 
+use Eras::{Both, Modern, Never, Session};
+use Method as M;
+use Shape::{Notification, Request};
+
 use super::era::Era;
 
 /// Who sends a message.
@@ -222,10 +226,6 @@ const fn row(
 ) -> Row {
     Row { method, name, shape, from_client, from_server, handling }
 }
-
-use Eras::{Both, Modern, Never, Session};
-use Method as M;
-use Shape::{Notification, Request};
 
 /// In the order of [`Method`], so that a method is its own index.
 #[rustfmt::skip]
