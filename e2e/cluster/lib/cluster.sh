@@ -3,6 +3,7 @@
 
 readonly START_SECONDS=20
 readonly END_SECONDS=30
+readonly LEAVE_SECONDS=5
 
 # Process 1 as the host numbers it, then its network, mount and pid namespaces.
 readonly INIT_FILE=$RUN_DIR/init
@@ -103,16 +104,16 @@ require_nothing_left() {
   local left
   left=$(awk -v folder="$RUN_DIR/" 'index($5 "/", folder) == 1 { print $5 }' /proc/self/mountinfo)
   [[ -z $left ]] || fail "mounts are left: $left"
-  await "$END_SECONDS" namespaces_are_empty ||
-    fail "processes are left in the cluster's namespaces: $(processes_in_namespaces | tr '\n' ' ')"
-  await "$END_SECONDS" door_is_shut || fail "something still answers at the door's port $(<"$STATE_DIR/port")"
+  await "$LEAVE_SECONDS" namespaces_are_empty ||
+    fail "processes that entered the cluster by themselves are left in it: $(processes_in_namespaces | tr '\n' ' ')"
+  await "$LEAVE_SECONDS" door_is_shut || fail "something still answers at the door's port $(<"$STATE_DIR/port")"
 }
 
 namespaces_are_empty() {
   [[ -z $(processes_in_namespaces) ]]
 }
 
-# A namespace lives as long as a process or an open file is in it.
+# A namespace lives as long as a process is in it. The lines are /proc/PID/ns/KIND.
 processes_in_namespaces() {
   local namespaces kind
   [[ -f $INIT_FILE ]] || return 0

@@ -111,7 +111,8 @@ start_api_server() {
     --requestheader-extra-headers-prefix X-Remote-Extra- \
     --proxy-client-cert-file "$PKI/front-proxy-client.crt" \
     --proxy-client-key-file "$PKI/front-proxy-client.key" \
-    --audit-policy-file "$CONFIG/audit-policy.yaml" --audit-log-path /var/log/audit.log
+    --audit-policy-file "$CONFIG/audit-policy.yaml" --audit-log-path /var/log/audit.log \
+    --audit-log-maxsize 100 --audit-log-maxbackup 1
 }
 
 # One replica has nobody to elect a leader from. Its controllers use their own accounts,
