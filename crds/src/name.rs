@@ -17,6 +17,16 @@ impl ObjectName {
         Self(name.into())
     }
 
+    /// Whether a text can be the name of an object.
+    pub fn is_valid(name: &str) -> bool {
+        let inner =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
+        let edge =
+            |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        let (first, last) = (name.bytes().next(), name.bytes().last());
+        name.len() <= 253 && name.bytes().all(inner) && edge(first) && edge(last)
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -94,8 +94,9 @@ impl Document {
             let path = member(path, &key.value);
             if map.contains_key(&key.value) {
                 let first = self.lines.get(&path).copied().unwrap_or_default();
-                let message =
-                    format!("duplicate key on line {}; first on line {first}", key.referenced.line());
+                let line = key.referenced.line();
+                self.lines.insert(path.clone(), line);
+                let message = format!("duplicate key on line {line}; first on line {first}");
                 self.errors.push(FieldError::new(&path, message));
                 continue;
             }

@@ -9,7 +9,7 @@ use toolgate_crds::{Action, Scope};
 use crate::Now;
 use crate::compile::{Charging, CompiledPolicy, Counter, Entry};
 use crate::counters::{Charge, CounterKey, Counters, NoRoom};
-use crate::json::Json;
+use crate::json::Object;
 use crate::law::{Caller, Law, Visibility};
 use crate::verdict::{Exhausted, Outcome, Permit, Refusal, Rule, Verdict};
 
@@ -19,7 +19,7 @@ pub struct Call<'a> {
     /// The tool's name, exactly as it goes to the server.
     pub tool: &'a str,
     /// The arguments, exactly as they go to the server.
-    pub arguments: Option<&'a Json<'a>>,
+    pub arguments: Option<&'a Object<'a>>,
 }
 
 pub(crate) fn decide(

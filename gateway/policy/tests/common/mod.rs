@@ -1,5 +1,6 @@
 //! Objects as users write them, rendered and compiled by the real code.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests only")]
 
 use std::time::Duration;
 

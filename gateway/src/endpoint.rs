@@ -1,0 +1,122 @@
+//! The way of one request: what is refused before a tool is known, who calls, and what it asks for.
+//!
+//! The order is by cost and by trust: path, method and origin, then the caller, and only then the body.
+
+mod authenticate;
+mod body;
+mod decide;
+mod forward;
+mod refusal;
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header;
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response};
+
+use crate::gateway::Gateway;
+use crate::metrics::Rejected;
+use crate::wire::answer::{self, Answer};
+use crate::wire::content::{self, Accepted};
+use crate::wire::era::{self, Era};
+use crate::wire::message::Message;
+
+pub use body::BODY_BYTES_MAX;
+pub(crate) use forward::Exchange;
+pub use forward::SESSION_HEADER;
+
+/// The one path that is served.
+pub const PATH: &str = "/mcp";
+
+/// What goes back to a client.
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// A request that is refused before it is known what it asks for.
+#[derive(Debug)]
+pub(crate) struct Rejection {
+    pub reason: Rejected,
+    pub answer: Box<Answer>,
+}
+
+/// Serves one request. Whatever it is, there is one answer.
+pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
+    match handle(&gateway, request).await {
+        Ok(response) => response,
+        Err(rejection) => {
+            gateway.metrics.rejected(rejection.reason);
+            respond(*rejection.answer)
+        }
+    }
+}
+
+async fn handle(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Response<Body>, Rejection> {
+    let (parts, body) = request.into_parts();
+    check_target(&parts)?;
+    check_origin(gateway, &parts)?;
+    let in_force = gateway.holder.current().ok_or_else(nothing_in_force)?;
+    let caller = authenticate::caller(&in_force.law, &parts.headers, gateway.clock.now().wall)?;
+    let exchange = Exchange { gateway: gateway.clone(), in_force, caller };
+    if parts.method == Method::DELETE {
+        return forward::end_session(exchange, &parts.headers).await;
+    }
+    content::check_request(&parts.headers)
+        .map_err(|reason| reject(Rejected::Body, answer::unsupported_media_type(reason)))?;
+    let bytes = body::read(body, &parts.headers).await?;
+    post(exchange, &parts, &bytes).await
+}
+
+async fn post(exchange: Exchange, parts: &Parts, bytes: &[u8]) -> Result<Response<Body>, Rejection> {
+    let message = Message::parse(bytes)
+        .map_err(|malformed| reject(Rejected::Malformed, answer::malformed(&malformed)))?;
+    let agreed = era::agree(&parts.headers, &message)
+        .map_err(|reason| reject(Rejected::Malformed, answer::disagreement(message.id(), &reason)))?;
+    if agreed.era == Era::Modern && !Accepted::of(&parts.headers).both() {
+        return Err(reject(Rejected::Malformed, answer::not_acceptable(message.id())));
+    }
+    decide::message(exchange, &parts.headers, &message, &agreed).await
+}
+
+// Compared as it came: a path that only looks the same after decoding is another one.
+fn check_target(parts: &Parts) -> Result<(), Rejection> {
+    let exact = parts.uri.path() == PATH && parts.uri.query().is_none() && parts.uri.authority().is_none();
+    if !exact {
+        return Err(reject(Rejected::Endpoint, answer::not_found()));
+    }
+    match parts.method {
+        Method::POST | Method::DELETE => Ok(()),
+        _ => Err(reject(Rejected::Endpoint, answer::method_not_allowed("POST, DELETE"))),
+    }
+}
+
+// A browser always says where its page is from. Who says nothing is no browser.
+fn check_origin(gateway: &Gateway, parts: &Parts) -> Result<(), Rejection> {
+    let allowed = |value: &header::HeaderValue| {
+        gateway.allowed_origins.iter().any(|origin| origin.as_bytes() == value.as_bytes())
+    };
+    if parts.headers.get_all(header::ORIGIN).iter().all(allowed) {
+        return Ok(());
+    }
+    Err(reject(Rejected::Origin, answer::foreign_origin()))
+}
+
+fn nothing_in_force() -> Rejection {
+    reject(Rejected::Unavailable, answer::unavailable(None, "no policy is in force yet", 1))
+}
+
+pub(crate) fn reject(reason: Rejected, answer: Answer) -> Rejection {
+    Rejection { reason, answer: Box::new(answer) }
+}
+
+/// An answer of the gateway's own as a response.
+pub(crate) fn respond(answer: Answer) -> Response<Body> {
+    let body = Full::new(Bytes::from(answer.body)).map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(body);
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    response
+}

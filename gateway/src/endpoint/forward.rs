@@ -1,0 +1,246 @@
+//! To the server and back: the request is made anew from what was read, never copied.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::StatusCode;
+use hyper::{Method as HttpMethod, Request, Response};
+use toolgate_policy::{Caller, Passage, Permit};
+
+use super::{Body, Rejection, reject, respond};
+use crate::gateway::Gateway;
+use crate::in_force::InForce;
+use crate::metrics::Rejected;
+use crate::relay::{self, Relay};
+use crate::upstream::Failure;
+use crate::wire::answer::{self, Answer};
+use crate::wire::content::JSON;
+use crate::wire::era::{self, Agreed, Era};
+use crate::wire::message::{Id, Message};
+use crate::wire::method::{Method, mirrored_member};
+use crate::wire::mirror;
+
+/// The header that names a session.
+pub const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
+
+/// One caller's request under one law.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub gateway: Arc<Gateway>,
+    pub in_force: Arc<InForce>,
+    pub caller: Caller,
+}
+
+/// What a client sent, read.
+#[derive(Clone, Copy)]
+pub(super) struct Outgoing<'a> {
+    pub headers: &'a HeaderMap,
+    pub message: &'a Message<'a>,
+    pub agreed: &'a Agreed,
+}
+
+/// The server's own id of the session that a request belongs to, if it belongs to one.
+///
+/// # Errors
+/// 404: it is not this caller's. Clients then begin a new one.
+pub(super) fn session(
+    exchange: &Exchange,
+    headers: &HeaderMap,
+    era: Era,
+    id: Option<&Id>,
+) -> Result<Option<String>, Rejection> {
+    let mut values = headers.get_all(&SESSION_HEADER).iter();
+    let (false, Some(value)) = (era.is_modern(), values.next()) else { return Ok(None) };
+    let sealed = value.to_str().ok().filter(|_| values.next().is_none());
+    let uid = &exchange.in_force.bundle.server.uid;
+    let opened =
+        sealed.and_then(|sealed| exchange.gateway.seal.open(uid, exchange.caller.grant(), sealed).ok());
+    opened.map(Some).ok_or_else(|| reject(Rejected::Session, answer::unknown_session(id)))
+}
+
+/// Sends a request and brings its answer back.
+pub(super) async fn request(
+    exchange: Exchange,
+    outgoing: Outgoing<'_>,
+    id: Id,
+    method: Method,
+    permit: Permit,
+) -> Result<Response<Body>, Rejection> {
+    // `initialize` opens a session, so it belongs to none.
+    let session = match method {
+        Method::Initialize => None,
+        _ => session(&exchange, outgoing.headers, outgoing.agreed.era, Some(&id))?,
+    };
+    with_session(exchange, outgoing, id, method, permit, session).await
+}
+
+/// Sends a request of a session that was looked at already, and brings its answer back.
+pub(super) async fn with_session(
+    exchange: Exchange,
+    outgoing: Outgoing<'_>,
+    id: Id,
+    method: Method,
+    permit: Permit,
+    session: Option<String>,
+) -> Result<Response<Body>, Rejection> {
+    let (started, gateway) = (Instant::now(), exchange.gateway.clone());
+    let request = match build(&exchange, HttpMethod::POST, Some(outgoing), session.as_deref()) {
+        Ok(request) => request,
+        Err(answer) => {
+            permit.give_back(&mut gateway.counters());
+            return Ok(respond(*answer));
+        }
+    };
+    let response = match gateway.client.send(permit, request).await {
+        Ok(response) => response,
+        Err(failure) => return Ok(respond(failed(&gateway, failure, Some(&id)))),
+    };
+    if method == Method::ToolsCall {
+        gateway.metrics.upstream_answered(started.elapsed());
+    }
+    let era = outgoing.agreed.era;
+    Ok(relay::answer(Relay { exchange, era, id, method, session: session.is_some() }, response).await)
+}
+
+/// Sends a notification.
+pub(super) async fn notification(
+    exchange: Exchange,
+    outgoing: Outgoing<'_>,
+    permit: Permit,
+) -> Result<Response<Body>, Rejection> {
+    let session = session(&exchange, outgoing.headers, outgoing.agreed.era, None)?;
+    let request = match build(&exchange, HttpMethod::POST, Some(outgoing), session.as_deref()) {
+        Ok(request) => request,
+        Err(answer) => return Ok(respond(*answer)),
+    };
+    let gateway = &exchange.gateway;
+    let answer = match gateway.client.send(permit, request).await {
+        Ok(response) if response.status().is_success() => answer::accepted(),
+        Ok(response) if response.status() == StatusCode::NOT_FOUND && session.is_some() => {
+            answer::unknown_session(None)
+        }
+        Ok(response) => relay::refused_by_server(gateway, response.status(), None),
+        Err(failure) => failed(gateway, failure, None),
+    };
+    Ok(respond(answer))
+}
+
+/// Ends a session.
+pub(super) async fn end_session(
+    exchange: Exchange,
+    headers: &HeaderMap,
+) -> Result<Response<Body>, Rejection> {
+    let era = era::of_headers(headers)
+        .map_err(|reason| reject(Rejected::Malformed, answer::disagreement(None, &reason)))?;
+    let session = session(&exchange, headers, era, None)?;
+    let Some(session) = session else {
+        return Err(reject(Rejected::Endpoint, answer::method_not_allowed("POST")));
+    };
+    let request = match build(&exchange, HttpMethod::DELETE, None, Some(&session)) {
+        Ok(request) => request,
+        Err(answer) => return Ok(respond(*answer)),
+    };
+    let gateway = &exchange.gateway;
+    let permit = exchange.in_force.law.pass(&exchange.caller, Passage::Lifecycle);
+    let answer = match gateway.client.send(permit, request).await {
+        Ok(response) => match response.status() {
+            status if status.is_success() => Answer { status: StatusCode::NO_CONTENT, ..answer::accepted() },
+            StatusCode::METHOD_NOT_ALLOWED => answer::method_not_allowed("POST"),
+            StatusCode::NOT_FOUND => answer::unknown_session(None),
+            status => relay::refused_by_server(gateway, status, None),
+        },
+        Err(failure) => failed(gateway, failure, None),
+    };
+    Ok(respond(answer))
+}
+
+// Only headers that are named here ever go to the server.
+fn build(
+    exchange: &Exchange,
+    method: HttpMethod,
+    outgoing: Option<Outgoing<'_>>,
+    session: Option<&str>,
+) -> Result<Request<Full<Bytes>>, Box<Answer>> {
+    let in_force = &exchange.in_force;
+    let credentials = exchange.gateway.credentials.headers(&in_force.bundle.server.spec.upstream.headers);
+    let mut headers = match &*credentials {
+        Ok(headers) => headers.clone(),
+        Err(error) => {
+            tracing::error!("{error}");
+            exchange.gateway.metrics.upstream_failed("credentials");
+            let id = outgoing.and_then(|outgoing| outgoing.message.id());
+            return Err(Box::new(answer::bad_gateway(id, "the gateway has no credential for the server")));
+        }
+    };
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+    if let Some(session) = session.and_then(|session| HeaderValue::from_str(session).ok()) {
+        headers.insert(SESSION_HEADER, session);
+    }
+    let mut body = Vec::new();
+    if let Some(outgoing) = outgoing {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+        mirror_headers(outgoing, &mut headers);
+        body = outgoing.message.to_bytes();
+    }
+    let mut request = Request::new(Full::new(Bytes::from(body)));
+    *request.method_mut() = method;
+    *request.uri_mut() = in_force.upstream.clone();
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+// What headers repeat of the body is written from the body.
+fn mirror_headers(outgoing: Outgoing<'_>, headers: &mut HeaderMap) {
+    let (message, agreed) = (outgoing.message, outgoing.agreed);
+    let version = match agreed.era {
+        Era::Modern => Some(agreed.era.version()),
+        Era::Session { version } => version,
+    };
+    if let Some(version) = version {
+        headers.insert(mirror::PROTOCOL_VERSION, HeaderValue::from_static(version.name()));
+    }
+    if !agreed.era.is_modern() {
+        return;
+    }
+    if let Some(method) = message.method() {
+        headers.insert(mirror::METHOD, encoded(method));
+        let name = mirrored_member(method).and_then(|member| message.params()?.get(member)?.as_str());
+        if let Some(name) = name {
+            headers.insert(mirror::NAME, encoded(name));
+        }
+    }
+    for parameter in &agreed.parameters {
+        let name = format!("{}{}", mirror::PARAMETER_PREFIX, parameter.name);
+        if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+            headers.insert(name, encoded(&parameter.value));
+        }
+    }
+}
+
+// As it is where a header can hold it, else in base64 between the protocol's markers.
+fn encoded(value: &str) -> HeaderValue {
+    let plain = value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        && !value.starts_with([' ', '='])
+        && !value.ends_with(' ');
+    let text = if plain { value.to_owned() } else { format!("=?base64?{}?=", STANDARD.encode(value)) };
+    HeaderValue::from_str(&text).expect("visible ASCII and base64 are header values")
+}
+
+fn failed(gateway: &Gateway, failure: Failure, id: Option<&Id>) -> Answer {
+    let (kind, message, detail) = match failure {
+        Failure::Unreachable(permit, detail) => {
+            permit.give_back(&mut gateway.counters());
+            ("unreachable", "the server cannot be reached", detail)
+        }
+        Failure::Broken(detail) => ("broken", "the connection to the server broke", detail),
+        Failure::TimedOut => ("timeout", "the server did not answer in time", String::new()),
+    };
+    tracing::warn!(kind, detail, "{message}");
+    gateway.metrics.upstream_failed(kind);
+    answer::bad_gateway(id, message)
+}

@@ -1,0 +1,58 @@
+//! What a caller hears of a refusal: words for the model, data for programs.
+
+use serde_json::{Value, json};
+use toolgate_policy::{Outcome, Refusal};
+
+use crate::wire::answer::{self, Answer};
+use crate::wire::era::Era;
+use crate::wire::message::Id;
+
+/// The JSON-RPC code of what policy refuses and is no tool call. Outside the range that JSON-RPC and MCP keep.
+pub(super) const POLICY_DENIED: i64 = 403;
+
+/// The answer to a refused call.
+pub(super) fn answer(era: Era, id: &Id, tool: &str, refusal: &Refusal) -> Answer {
+    match refusal.outcome {
+        // The bytes do not tell a hidden tool from one that is nowhere.
+        Outcome::Hidden | Outcome::Unlisted => answer::unknown_tool(id, tool),
+        _ => answer::refusal(era, id, &text(refusal), &verdict(refusal)),
+    }
+}
+
+/// The answer to a refused request that is no tool call.
+pub(super) fn method(id: &Id, reason: &str) -> Answer {
+    let verdict = json!({"outcome": Outcome::Denied.as_str(), "reason": reason});
+    answer::refused_method(id, POLICY_DENIED, &format!("[POLICY DENIED] {reason}"), &verdict)
+}
+
+fn text(refusal: &Refusal) -> String {
+    let reason = &refusal.reason;
+    match refusal.outcome {
+        Outcome::Limited => {
+            let wait = refusal.exhausted.as_ref().and_then(|exhausted| exhausted.retry_after_seconds());
+            let advice = wait.map_or("It would never be admitted.".to_owned(), |wait| match wait {
+                1 => "Retry after 1 second.".to_owned(),
+                wait => format!("Retry after {wait} seconds."),
+            });
+            format!("[RATE LIMITED] {reason}. {advice}")
+        }
+        Outcome::Held => format!("[APPROVAL REQUIRED] {reason}"),
+        _ => format!("[POLICY DENIED] {reason}"),
+    }
+}
+
+fn verdict(refusal: &Refusal) -> Value {
+    let mut verdict = json!({
+        "outcome": refusal.outcome.as_str(),
+        "rule": refusal.rule.to_string(),
+        "reason": refusal.reason,
+    });
+    if let Some(exhausted) = &refusal.exhausted {
+        verdict["limit"] =
+            json!({"counter": exhausted.counter, "window": exhausted.window, "max": exhausted.max});
+        if let Some(wait) = exhausted.retry_after_seconds() {
+            verdict["retryAfterSeconds"] = wait.into();
+        }
+    }
+    verdict
+}

@@ -1,0 +1,84 @@
+//! One message of the server: what of it may pass.
+
+use super::Relay;
+use crate::wire::method::{Handling, ListKind, Method};
+use crate::wire::upstream_message::{Kind, UpstreamError, UpstreamMessage};
+
+/// Why a message cannot be the answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unfit {
+    /// It cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] UpstreamError),
+    /// It answers something else, or nothing.
+    #[error("it is not the answer to the request")]
+    NotTheAnswer,
+    /// It asks the client for something that no policy opens.
+    #[error("it asks the client for sampling, elicitation or roots")]
+    Asks,
+}
+
+/// A message of a stream.
+pub(super) enum Passing {
+    /// The answer; nothing that matters comes after it.
+    Answer(Vec<u8>),
+    /// A notice on the way.
+    Notice(Vec<u8>),
+    /// It does not pass.
+    Dropped,
+}
+
+impl Unfit {
+    pub(super) fn for_the_caller(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "the server's answer cannot be read",
+            Self::NotTheAnswer => "the server did not answer the request",
+            Self::Asks => "the server asks for something that no policy opens",
+        }
+    }
+}
+
+/// The one message of a JSON answer. `success`: whether it came with 200, so that it may be a result.
+pub(super) fn answer(relay: &Relay, bytes: &[u8], success: bool) -> Result<Vec<u8>, Unfit> {
+    let message = UpstreamMessage::parse(bytes, relay.era)?;
+    match message.kind() {
+        // An error of the transport often has no id.
+        Kind::Error(None) => Ok(message.to_bytes()),
+        Kind::Error(Some(id)) if *id == relay.id => Ok(message.to_bytes()),
+        Kind::Result(id) if *id == relay.id && success => result(relay, message),
+        _ => Err(Unfit::NotTheAnswer),
+    }
+}
+
+/// A message of a stream.
+pub(super) fn event(relay: &Relay, data: &str) -> Result<Passing, Unfit> {
+    let message = UpstreamMessage::parse(data.as_bytes(), relay.era)?;
+    match message.kind() {
+        Kind::Error(Some(id)) if *id == relay.id => Ok(Passing::Answer(message.to_bytes())),
+        Kind::Error(None) => Ok(Passing::Answer(message.to_bytes())),
+        Kind::Result(id) if *id == relay.id => Ok(Passing::Answer(result(relay, message)?)),
+        Kind::Notification(Some(method)) if passes(*method) => Ok(Passing::Notice(message.to_bytes())),
+        _ => Ok(Passing::Dropped),
+    }
+}
+
+fn passes(method: Method) -> bool {
+    matches!(method.handling(), Handling::Pass)
+}
+
+fn result(relay: &Relay, mut message: UpstreamMessage<'_>) -> Result<Vec<u8>, Unfit> {
+    if message.input_requests().next().is_some() {
+        return Err(Unfit::Asks);
+    }
+    let (law, caller) = (&relay.exchange.in_force.law, &relay.exchange.caller);
+    for list in message.lists().collect::<Vec<_>>() {
+        if list == ListKind::Tools {
+            message.listed(list).for_each(|name| relay.exchange.gateway.metrics.saw(name));
+            message.filter(list, |name| law.lists(caller, name));
+        } else {
+            message.filter(list, |_| false);
+        }
+    }
+    message.limit_caching(Some(relay.method));
+    Ok(message.to_bytes())
+}

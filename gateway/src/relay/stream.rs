@@ -1,0 +1,128 @@
+//! A stream of the server, passed on event by event.
+
+use std::io;
+
+use bytes::Bytes;
+use futures::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame as BodyFrame, Incoming};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Response};
+use tokio::sync::mpsc;
+
+use super::{Relay, inspect, sealed_session};
+use crate::endpoint::{Body, SESSION_HEADER};
+use crate::upstream::ANSWER_DEADLINE;
+use crate::wire::answer::{RpcError, error_body};
+use crate::wire::content::EVENT_STREAM;
+use crate::wire::message::INTERNAL_ERROR;
+use crate::wire::sse::{Decoder, Event, Frame};
+
+/// How many pieces wait for a slow client before the server has to wait too.
+const PIECES_MAX: usize = 16;
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Why a stream ended without an answer.
+enum Ended {
+    /// The answer was passed on.
+    Answered,
+    /// The client is gone.
+    Abandoned,
+    /// The server broke off, or sent what cannot pass: kind and text.
+    Failed(&'static str, &'static str),
+}
+
+pub(super) fn respond(relay: Relay, headers: &HeaderMap, body: Incoming) -> Response<Body> {
+    let session = sealed_session(&relay, headers);
+    let (pieces_tx, mut pieces_rx) = mpsc::channel(PIECES_MAX);
+    tokio::spawn(pump(relay, body, pieces_tx));
+    let pieces = stream::poll_fn(move |context| pieces_rx.poll_recv(context));
+    let mut response = Response::new(StreamBody::new(pieces).boxed_unsync());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    if let Some(session) = session.and_then(|session| HeaderValue::from_str(&session).ok()) {
+        headers.insert(SESSION_HEADER, session);
+    }
+    response
+}
+
+type Piece = Result<BodyFrame<Bytes>, io::Error>;
+
+async fn pump(relay: Relay, body: Incoming, pieces_tx: mpsc::Sender<Piece>) {
+    let Ended::Failed(kind, message) = pass_events(&relay, body, &pieces_tx).await else { return };
+    tracing::warn!(kind, "{message}");
+    relay.exchange.gateway.metrics.upstream_failed(kind);
+    let error = RpcError { code: INTERNAL_ERROR, message, data: None };
+    let _gone = send(&pieces_tx, error_body(Some(&relay.id), &error)).await;
+}
+
+async fn pass_events(relay: &Relay, mut body: Incoming, pieces_tx: &mpsc::Sender<Piece>) -> Ended {
+    let (mut decoder, mut frames) = (Decoder::default(), Vec::new());
+    loop {
+        // In 2026-07-28 the client cancels by going away. Before it, going away is no cancellation: the server may
+        // finish, and what it still says is read and dropped.
+        let next = tokio::select! {
+            next = tokio::time::timeout(ANSWER_DEADLINE, body.frame()) => next,
+            () = pieces_tx.closed(), if relay.era.is_modern() => return Ended::Abandoned,
+        };
+        let bytes = match next {
+            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            Ok(Some(Err(_))) => return Ended::Failed("broken", "the server's stream broke off"),
+            Ok(None) => return Ended::Failed("unanswered", "the server ended its stream without an answer"),
+            Err(_) => return Ended::Failed("timeout", "the server's stream fell silent"),
+        };
+        let read = decoder.push(&bytes, &mut frames);
+        for frame in frames.drain(..) {
+            if let Some(ended) = pass(relay, frame, pieces_tx).await {
+                return ended;
+            }
+        }
+        if read.is_err() {
+            return Ended::Failed("unfit", "the server's stream cannot be read");
+        }
+    }
+}
+
+async fn pass(relay: &Relay, frame: Frame, pieces_tx: &mpsc::Sender<Piece>) -> Option<Ended> {
+    let event = match frame {
+        Frame::Comment(_) => {
+            let mut sign_of_life = Vec::new();
+            frame.write(&mut sign_of_life);
+            return piece(relay, pieces_tx, sign_of_life).await;
+        }
+        Frame::Event(event) => event,
+    };
+    // An event without data only says from where to resume, which no client can here.
+    let data = event.data.filter(|data| !data.is_empty())?;
+    match inspect::event(relay, &data) {
+        Ok(inspect::Passing::Answer(answer)) => {
+            let _gone = send(pieces_tx, answer).await;
+            Some(Ended::Answered)
+        }
+        Ok(inspect::Passing::Notice(notice)) => piece(relay, pieces_tx, as_event(notice)).await,
+        Ok(inspect::Passing::Dropped) => None,
+        Err(unfit) => Some(Ended::Failed("unfit", unfit.for_the_caller())),
+    }
+}
+
+async fn piece(relay: &Relay, pieces_tx: &mpsc::Sender<Piece>, bytes: Vec<u8>) -> Option<Ended> {
+    let gone = pieces_tx.send(Ok(BodyFrame::data(bytes.into()))).await.is_err();
+    (gone && relay.era.is_modern()).then_some(Ended::Abandoned)
+}
+
+async fn send(
+    pieces_tx: &mpsc::Sender<Piece>,
+    message: Vec<u8>,
+) -> Result<(), mpsc::error::SendError<Piece>> {
+    pieces_tx.send(Ok(BodyFrame::data(as_event(message).into()))).await
+}
+
+fn as_event(message: Vec<u8>) -> Vec<u8> {
+    let data = String::from_utf8(message).expect("messages are written as UTF-8");
+    let mut bytes = Vec::with_capacity(data.len() + 16);
+    let event = Event { event: Some("message".to_owned()), ..Event::of_data(data) };
+    event.write(&mut bytes);
+    bytes
+}

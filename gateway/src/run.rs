@@ -1,0 +1,129 @@
+//! The process: puts the parts together, serves, and stops in order.
+
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use crate::arguments::Arguments;
+use crate::credentials::Credentials;
+use crate::gateway::Gateway;
+use crate::metrics::Metrics;
+use crate::session::Seal;
+use crate::source::{bundle, files, watch as watching};
+use crate::upstream::Client;
+use crate::{admin, endpoint, listener};
+
+/// How often counters that ran out are dropped.
+const SWEEP: Duration = Duration::from_mins(1);
+
+/// Runs the gateway until it is told to stop.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    start_log();
+    // More than one provider could be linked in one day; then rustls would want to be told.
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(arguments))
+}
+
+async fn serve(arguments: Arguments) -> anyhow::Result<()> {
+    let mcp = TcpListener::bind(arguments.listen)
+        .await
+        .with_context(|| format!("listen on {}", arguments.listen))?;
+    let admin =
+        TcpListener::bind(arguments.admin).await.with_context(|| format!("listen on {}", arguments.admin))?;
+    tracing::info!(mcp = %mcp.local_addr()?, admin = %admin.local_addr()?, "listening");
+    let files = arguments.config.clone().map(|path| files::Files::new(path, arguments.server.clone()));
+    let gateway = Arc::new(build(&arguments, files.as_ref())?);
+    follow(&arguments, files, &gateway)?;
+    tokio::spawn(sweep(gateway.clone()));
+    let (stop_tx, stop_rx) = watch::channel(false);
+    let serving = {
+        let gateway = gateway.clone();
+        tokio::spawn(listener::serve(mcp, stop_rx, move |request| endpoint::serve(gateway.clone(), request)))
+    };
+    // The admin port answers to the very end: whoever asks has to see that it is not ready.
+    let (_never_tx, never_rx) = watch::channel(false);
+    let admin_gateway = gateway.clone();
+    tokio::spawn(listener::serve(admin, never_rx, move |request| {
+        ready(admin::serve(&admin_gateway, &request))
+    }));
+    stopped().await?;
+    tracing::info!("draining");
+    gateway.set_draining();
+    tokio::time::sleep(Duration::from_secs(arguments.drain_seconds)).await;
+    stop_tx.send_replace(true);
+    serving.await.context("serve")
+}
+
+fn build(arguments: &Arguments, files: Option<&files::Files>) -> anyhow::Result<Gateway> {
+    let server = match files {
+        Some(files) => files.server_name().map_err(|error| anyhow!(error))?,
+        None => bundled_name(arguments),
+    };
+    let metrics = Metrics::new(&server).context("register metrics")?;
+    let seal = Seal::new().map_err(|_| anyhow!("the system has no randomness"))?;
+    let client = Client::new().context("read certificate authorities")?;
+    let credentials = Credentials::new(arguments.credentials.clone());
+    Ok(Gateway::new(metrics, credentials, seal, client, arguments.allowed_origin.clone()))
+}
+
+// Before the first bundle is there, only its ConfigMap's name says whose it will be.
+fn bundled_name(arguments: &Arguments) -> String {
+    let text = arguments.bundle.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+    let bundle = text.and_then(|text| toolgate_policy::Bundle::from_json(&text).ok());
+    bundle.map_or_else(|| "unknown".to_owned(), |bundle| bundle.server.name)
+}
+
+fn follow(arguments: &Arguments, files: Option<files::Files>, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
+    if let Some(mut files) = files {
+        files.load(gateway);
+        tokio::spawn(files::follow(gateway.clone(), files));
+    }
+    if let Some(path) = &arguments.bundle {
+        bundle::load(gateway, path);
+    }
+    match &arguments.watch {
+        Some(text) => {
+            let followed =
+                watching::Followed::parse(text).ok_or_else(|| anyhow!("--watch wants NAMESPACE/NAME"))?;
+            tokio::spawn(watching::follow(gateway.clone(), followed));
+        }
+        None => gateway.set_current(),
+    }
+    Ok(())
+}
+
+async fn sweep(gateway: Arc<Gateway>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        gateway.counters().sweep(gateway.clock.now().monotonic);
+    }
+}
+
+async fn stopped() -> std::io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn start_log() {
+    let filter = EnvFilter::try_from_env("TOOLGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        log.init();
+    } else {
+        log.json().flatten_event(true).init();
+    }
+}
