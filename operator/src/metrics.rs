@@ -1,0 +1,132 @@
+//! The operator's own metrics.
+
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+
+/// How a reconcile ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything is as it should be.
+    Ok,
+    /// Something could not be done; it is tried again.
+    Error,
+}
+
+/// Everything that the operator measures.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    reconciles: IntCounterVec,
+    durations: HistogramVec,
+    writes: IntCounterVec,
+    watch_failures: IntCounterVec,
+    ready: IntGauge,
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    ///
+    /// # Panics
+    /// Never: the names are constants, and each is registered once.
+    pub fn new() -> Self {
+        let metrics = Self {
+            registry: Registry::new(),
+            reconciles: counter(
+                "toolgate_operator_reconciles_total",
+                "Reconciles by kind and outcome.",
+                &["kind", "outcome"],
+            ),
+            durations: HistogramVec::new(
+                HistogramOpts::new(
+                    "toolgate_operator_reconcile_duration_seconds",
+                    "How long reconciles take.",
+                ),
+                &["kind"],
+            )
+            .expect("a constant name is valid"),
+            writes: counter(
+                "toolgate_operator_writes_total",
+                "Objects and statuses written to the API server, by kind.",
+                &["kind"],
+            ),
+            watch_failures: counter(
+                "toolgate_operator_watch_failures_total",
+                "Watches that broke, by kind.",
+                &["kind"],
+            ),
+            ready: IntGauge::new("toolgate_operator_ready", "Whether all caches have been filled.")
+                .expect("a constant name is valid"),
+        };
+        let collectors: [Box<dyn prometheus::core::Collector>; 5] = [
+            Box::new(metrics.reconciles.clone()),
+            Box::new(metrics.durations.clone()),
+            Box::new(metrics.writes.clone()),
+            Box::new(metrics.watch_failures.clone()),
+            Box::new(metrics.ready.clone()),
+        ];
+        for collector in collectors {
+            metrics.registry.register(collector).expect("each metric is registered once");
+        }
+        #[cfg(target_os = "linux")]
+        metrics
+            .registry
+            .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+            .expect("each metric is registered once");
+        metrics
+    }
+
+    /// Counts a reconcile that took so many seconds.
+    pub fn reconciled(&self, kind: &str, outcome: Outcome, seconds: f64) {
+        let outcome = match outcome {
+            Outcome::Ok => "ok",
+            Outcome::Error => "error",
+        };
+        self.reconciles.with_label_values(&[kind, outcome]).inc();
+        self.durations.with_label_values(&[kind]).observe(seconds);
+    }
+
+    /// Counts a write.
+    pub fn written(&self, kind: &str) {
+        self.writes.with_label_values(&[kind]).inc();
+    }
+
+    /// How many writes there were of a kind.
+    pub fn writes(&self, kind: &str) -> u64 {
+        self.writes.with_label_values(&[kind]).get()
+    }
+
+    /// Counts a watch that broke.
+    pub fn watch_failed(&self, kind: &str) {
+        self.watch_failures.with_label_values(&[kind]).inc();
+    }
+
+    /// Says that all caches have been filled.
+    pub fn set_ready(&self) {
+        self.ready.set(1);
+    }
+
+    /// Whether all caches have been filled.
+    pub fn is_ready(&self) -> bool {
+        self.ready.get() == 1
+    }
+
+    /// All metrics as Prometheus reads them.
+    pub fn text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics cannot be written");
+        }
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    IntCounterVec::new(Opts::new(name, help), labels).expect("a constant name is valid")
+}

@@ -1,0 +1,148 @@
+//! The reconcile of one server: observe, validate, build, apply, report.
+//!
+//! Only `apply` and the end of this function write. What is reported is what was applied and what gateways answered,
+//! never what was meant.
+
+pub mod apply;
+pub mod build;
+pub mod memory;
+pub mod observe;
+pub mod report;
+pub mod validate;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action;
+use toolgate_crds::McpServer;
+use toolgate_crds::status::McpServerStatus;
+
+use crate::conditions;
+use crate::ledger::{Entry, ServerKey};
+use crate::raw::Raw;
+use crate::scope::Scope;
+use crate::status;
+use apply::{Applied, Failure};
+use observe::Observed;
+use report::{Reported, Reporting};
+
+/// How long nothing is looked at when nothing happens.
+pub const RESYNC: Duration = Duration::from_mins(5);
+/// The first wait before gateways are asked again.
+const POLL_FIRST: Duration = Duration::from_millis(50);
+/// The longest wait before gateways are asked again.
+const POLL_LAST: Duration = Duration::from_secs(1);
+
+/// Why a reconcile has to be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// Children could not be written; the status says so.
+    #[error("{} could not be written: {}", .0.child, .0.message)]
+    Apply(Failure),
+    /// The status could not be written.
+    #[error("the status could not be written")]
+    Status(#[source] kube::Error),
+}
+
+/// Reconciles one server. Client required.
+///
+/// # Errors
+/// When something could not be written. It is tried again later, and what could be written is.
+pub async fn reconcile(server: Arc<Raw<McpServer>>, scope: Arc<Scope>) -> Result<Action, ReconcileError> {
+    // Its children are on their way out; making them anew would hold that up.
+    if server.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let key = ServerKey { namespace: server.namespace().to_owned(), name: server.name().to_owned() };
+    let memory = scope.ledger.memory(&key, server.uid());
+    let observed = observe::observe(&scope.stores, server, memory);
+    let floor = revision_floor(&scope, &observed).await;
+    let validated = validate::validate(&observed, floor);
+    let applied = match &validated.bundle {
+        Some((bundle, hash)) => {
+            let prepared = build::build(bundle, hash, &scope.settings);
+            let target = apply::Target {
+                client: &scope.client,
+                metrics: &scope.metrics,
+                namespace: observed.server.namespace(),
+                owner: observed.server.uid(),
+            };
+            let bundle = (bundle.clone(), hash.clone());
+            apply::apply(&target, &prepared, bundle, &observed.children, &observed.memory).await
+        }
+        None => Applied::nothing(),
+    };
+    let answers = scope.gateways.ask(&observed.pods).await;
+    let reporting = Reporting {
+        observed: &observed,
+        validated: &validated,
+        applied: &applied,
+        answers: &answers,
+        now: Timestamp::now(),
+    };
+    let reported = report::report(&reporting);
+    let ask_again = reported.ask_again.then(|| poll_after(reported.memory.polls));
+    tell(&scope, &key, &observed, reported).await?;
+    match applied.failures.into_iter().next() {
+        Some(failure) => Err(ReconcileError::Apply(failure)),
+        None => Ok(Action::requeue(ask_again.unwrap_or(RESYNC))),
+    }
+}
+
+// The gateways' own word counts only before this process has written anything: afterwards they have it from us.
+async fn revision_floor(scope: &Scope, observed: &Observed) -> i64 {
+    if observed.memory.applied.is_some() {
+        return observed.revision_floor;
+    }
+    let answers = scope.gateways.ask(&observed.pods).await;
+    let told = answers.into_iter().filter_map(|answer| answer.enforced.ok());
+    let ours = told.filter(|enforced| enforced.server.uid == observed.server.uid());
+    let revisions = ours.map(|enforced| enforced.revision).filter(observe::sane);
+    revisions.fold(observed.revision_floor, i64::max)
+}
+
+async fn tell(
+    scope: &Scope,
+    key: &ServerKey,
+    observed: &Observed,
+    reported: Reported,
+) -> Result<(), ReconcileError> {
+    let Reported { status, views, memory, ask_again: _ } = reported;
+    let entry = Entry { uid: observed.server.uid().to_owned(), memory, views };
+    let changed = scope.ledger.publish(key, entry);
+    scope.pass_on(key, changed).await;
+    if !differs(&observed.server, &status) {
+        return Ok(());
+    }
+    status::write(&scope.client, &scope.metrics, &observed.server, &status)
+        .await
+        .map_err(ReconcileError::Status)
+}
+
+fn differs(server: &Raw<McpServer>, status: &McpServerStatus) -> bool {
+    let mut stored: McpServerStatus = server.status();
+    stored.conditions = conditions::ours(stored.conditions);
+    stored != *status
+}
+
+/// How long to wait before gateways are asked for the n-th time.
+fn poll_after(polls: u32) -> Duration {
+    let doublings = polls.saturating_sub(1).min(16);
+    (POLL_FIRST * (1 << doublings)).min(POLL_LAST)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::poll_after;
+
+    #[test]
+    fn gateways_are_asked_again_soon_and_then_each_second() {
+        let waits: Vec<u128> =
+            [1, 2, 3, 5, 6, 7, 1000, u32::MAX].map(|polls| poll_after(polls).as_millis()).into();
+        assert_eq!(waits, [50, 100, 200, 800, 1000, 1000, 1000, 1000]);
+        assert_eq!(poll_after(0), Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,191 @@
+//! Writes what differs, by server-side apply, and says what is applied. Client required.
+//!
+//! An object that another controller, or nobody, owns is never touched, whatever its name.
+
+mod difference;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::Value;
+use toolgate_policy::Bundle;
+
+use super::build::{Child, Prepared};
+use super::memory::{AppliedBundle, Memory, Written};
+use crate::child::ChildKind;
+use crate::labels::MANAGER;
+use crate::metrics::Metrics;
+
+pub use difference::{Decision, decide};
+
+/// The most bytes of a bundle. A ConfigMap takes 1 MiB of data; the rest is for what it is wrapped in.
+pub const BUNDLE_BYTES_MAX: usize = 1_000_000;
+
+/// Where an apply writes.
+pub struct Target<'a> {
+    /// The API server.
+    pub client: &'a Client,
+    /// Writes are counted here.
+    pub metrics: &'a Metrics,
+    /// The server's namespace.
+    pub namespace: &'a str,
+    /// The server's UID.
+    pub owner: &'a str,
+}
+
+impl fmt::Debug for Target<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Target")
+            .field("namespace", &self.namespace)
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is in the cluster after an apply.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The bundle that is in the ConfigMap now; the one before where the new one could not be written.
+    pub bundle: Option<AppliedBundle>,
+    /// What was written to each child, for the next comparison.
+    pub written: BTreeMap<ChildKind, Written>,
+    /// What could not be written.
+    pub failures: Vec<Failure>,
+}
+
+/// A child that could not be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The child.
+    pub child: String,
+    /// Why not.
+    pub cause: Cause,
+    /// Why not, for people.
+    pub message: String,
+}
+
+/// Why a child could not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// An object of that name belongs to somebody else.
+    Foreign,
+    /// The bundle is larger than a ConfigMap takes.
+    TooLarge,
+    /// The API server refused, or did not answer.
+    Refused,
+}
+
+impl Applied {
+    /// Nothing, because nothing can be in force.
+    pub fn nothing() -> Self {
+        Self { bundle: None, written: BTreeMap::new(), failures: Vec::new() }
+    }
+}
+
+/// Applies the objects of a server. Every failure is told in the result.
+///
+/// The bundle goes first: whatever is wrong with another object, a revocation is never held back by it. Without our own
+/// bundle in its place nothing else is written, and no pod is run under an account that is not ours.
+pub async fn apply(
+    target: &Target<'_>,
+    prepared: &Prepared,
+    bundle: (Bundle, String),
+    live: &BTreeMap<ChildKind, Value>,
+    memory: &Memory,
+) -> Applied {
+    let mut applied =
+        Applied { bundle: memory.applied.clone(), written: memory.written.clone(), failures: Vec::new() };
+    for child in prepared.children() {
+        if held_back(child.kind, &applied.failures) {
+            continue;
+        }
+        match apply_child(target, &child, live.get(&child.kind), memory.written.get(&child.kind)).await {
+            Ok(written) => {
+                if let Some(written) = written {
+                    applied.written.insert(child.kind, written);
+                }
+                if child.kind == ChildKind::ConfigMap {
+                    applied.bundle = Some(in_place(&bundle, memory));
+                }
+            }
+            Err((cause, message)) => applied.failures.push(Failure {
+                child: format!("{}/{}", child.kind, child.name()),
+                cause,
+                message,
+            }),
+        }
+    }
+    applied
+}
+
+fn held_back(kind: ChildKind, failures: &[Failure]) -> bool {
+    let failed =
+        |kind: ChildKind| failures.iter().any(|failure| failure.child.starts_with(&format!("{kind}/")));
+    failed(ChildKind::ConfigMap) || (kind == ChildKind::Deployment && failed(ChildKind::ServiceAccount))
+}
+
+fn in_place((bundle, hash): &(Bundle, String), memory: &Memory) -> AppliedBundle {
+    match &memory.applied {
+        Some(applied) if applied.hash == *hash => applied.clone(),
+        _ => AppliedBundle { bundle: Arc::new(bundle.clone()), hash: hash.clone(), since: Instant::now() },
+    }
+}
+
+async fn apply_child(
+    target: &Target<'_>,
+    child: &Child,
+    live: Option<&Value>,
+    written: Option<&Written>,
+) -> Result<Option<Written>, (Cause, String)> {
+    if child.kind == ChildKind::ConfigMap {
+        fits(child)?;
+    }
+    let resource = child.kind.resource();
+    let api: Api<DynamicObject> = Api::namespaced_with(target.client.clone(), target.namespace, &resource);
+    let refused = |error: kube::Error| (Cause::Refused, error.to_string());
+    // The caches hold only what is labelled as ours, so what is not there may still exist.
+    let found = match live {
+        Some(_) => None,
+        None => api.get_opt(child.name()).await.map_err(refused)?.map(to_value),
+    };
+    let live = live.or(found.as_ref());
+    match decide(child, live, target.owner, written) {
+        Decision::Keep => Ok(None),
+        Decision::Foreign(owner) => Err((Cause::Foreign, format!("{owner}; it is left as it is"))),
+        Decision::Write { uid } => {
+            let mut object = child.object.clone();
+            if let Some(uid) = uid {
+                // What was looked at is what is written to, or nothing is.
+                object["metadata"]["uid"] = Value::from(uid);
+            }
+            let parameters = PatchParams::apply(MANAGER).force();
+            let result =
+                api.patch(child.name(), &parameters, &Patch::Apply(&object)).await.map_err(refused)?;
+            target.metrics.written(child.kind.as_str());
+            tracing::info!(child = %child.kind, name = child.name(), namespace = target.namespace, "applied");
+            Ok(Some(Written {
+                wanted: child.digest.clone(),
+                result: difference::fingerprint(&to_value(result)),
+            }))
+        }
+    }
+}
+
+fn fits(child: &Child) -> Result<(), (Cause, String)> {
+    let data = child.object["data"].as_object();
+    let bytes: usize = data.into_iter().flatten().filter_map(|(_, text)| text.as_str()).map(str::len).sum();
+    if bytes <= BUNDLE_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("the policies and grants take {bytes} bytes; at most {BUNDLE_BYTES_MAX} fit");
+    Err((Cause::TooLarge, message))
+}
+
+fn to_value(object: DynamicObject) -> Value {
+    serde_json::to_value(object).expect("an object that was read can be written")
+}

@@ -1,0 +1,98 @@
+//! Which event concerns whom.
+
+use std::sync::atomic::Ordering;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Resource, ResourceExt};
+use toolgate_crds::{GROUP, McpServer, ToolGrant, ToolPolicy};
+
+use super::Scope;
+use super::requests::Request;
+use crate::labels;
+use crate::ledger::ServerKey;
+use crate::raw::Raw;
+use crate::view::Views;
+use crate::watch::Seen;
+
+impl Scope {
+    pub(super) fn server_seen(&self, seen: &Seen<'_, Raw<McpServer>>) -> Vec<Request> {
+        match seen {
+            Seen::Applied(server) => {
+                vec![Request::Server(server.namespace().to_owned(), server.name().to_owned())]
+            }
+            Seen::Deleted(server) => {
+                let uid = server.uid();
+                self.ledger.forget(|_, known| known == uid);
+                vec![Request::StatusesOf(server.namespace().to_owned())]
+            }
+            Seen::Relisted => {
+                let servers = self.stores.servers.state();
+                let exists = |key: &ServerKey, uid: &str| {
+                    servers.iter().any(|server| server.uid() == uid && server.namespace() == key.namespace)
+                };
+                self.ledger.forget(|key, uid| !exists(key, uid));
+                vec![Request::Everything]
+            }
+        }
+    }
+
+    pub(super) fn policy_seen(&self, seen: &Seen<'_, Raw<ToolPolicy>>) -> Vec<Request> {
+        let (Seen::Applied(policy) | Seen::Deleted(policy)) = seen else { return vec![Request::Everything] };
+        let (namespace, name) = (policy.namespace(), policy.name());
+        let mut requests =
+            self.servers_of(namespace, policy.spec("targetRefs"), |views| views.policies.contains_key(name));
+        requests.push(Request::Policy(namespace.to_owned(), name.to_owned()));
+        requests
+    }
+
+    pub(super) fn grant_seen(&self, seen: &Seen<'_, Raw<ToolGrant>>) -> Vec<Request> {
+        let (Seen::Applied(grant) | Seen::Deleted(grant)) = seen else { return vec![Request::Everything] };
+        let (namespace, name) = (grant.namespace(), grant.name());
+        let mut requests =
+            self.servers_of(namespace, grant.spec("servers"), |views| views.grants.contains_key(name));
+        requests.push(Request::Grant(namespace.to_owned(), name.to_owned()));
+        requests
+    }
+
+    /// A child concerns the server that controls it.
+    pub(super) fn child_seen<K: Resource>(_: &Self, seen: &Seen<'_, K>) -> Vec<Request> {
+        let (Seen::Applied(child) | Seen::Deleted(child)) = seen else { return vec![Request::Everything] };
+        let ours = |api_version: &str| api_version.split('/').next() == Some(GROUP);
+        let mut owners = child.owner_references().iter();
+        let owner = owners.find(|owner| owner.kind == "McpServer" && ours(&owner.api_version));
+        let request = |name: String| Request::Server(child.namespace().unwrap_or_default(), name);
+        owner.map(|owner| request(owner.name.clone())).into_iter().collect()
+    }
+
+    /// A pod concerns the server whose UID it is labelled with.
+    pub(super) fn pod_seen(&self, seen: &Seen<'_, Pod>) -> Vec<Request> {
+        let (Seen::Applied(pod) | Seen::Deleted(pod)) = seen else { return vec![Request::Everything] };
+        let Some(uid) = pod.labels().get(labels::SERVER_UID) else { return Vec::new() };
+        let server = self.stores.servers.find(|server| server.uid() == uid);
+        let request = |server: &Raw<McpServer>| {
+            Request::Server(server.namespace().to_owned(), server.name().to_owned())
+        };
+        server.map(|server| request(&server)).into_iter().collect()
+    }
+
+    /// Whether events count yet. Before all caches are filled nothing may be reconciled, and then everything is.
+    pub(super) fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::SeqCst)
+    }
+
+    // Those that the object names, and those that know it: it may have named them before.
+    fn servers_of(
+        &self,
+        namespace: &str,
+        references: &serde_json::Value,
+        knows: impl Fn(&Views) -> bool,
+    ) -> Vec<Request> {
+        let references = references.as_array().map(Vec::as_slice).unwrap_or_default();
+        let referred =
+            references.iter().filter_map(|reference| reference["name"].as_str().map(str::to_owned));
+        let mut names: Vec<String> = referred.chain(self.ledger.servers(namespace, knows)).collect();
+        names.sort();
+        names.dedup();
+        names.into_iter().map(|name| Request::Server(namespace.to_owned(), name)).collect()
+    }
+}
