@@ -1,10 +1,11 @@
 //! The contract, case by case: entries, stages, limits, callers.
 
-mod common;
+#[path = "support/court.rs"]
+mod court;
 
 use std::time::Duration;
 
-use common::{Court, grant, plain_server, policy, rendered, server};
+use court::{Court, grant, plain_server, policy, rendered, server};
 use jiff::Timestamp;
 use toolgate_policy::{Credential, Law, Outcome, Passage, Unauthenticated, Verdict, compile};
 

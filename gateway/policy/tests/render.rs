@@ -1,8 +1,9 @@
 //! Which version of what is in force, and what compiling refuses.
 
-mod common;
+#[path = "support/court.rs"]
+mod court;
 
-use common::{grant, object, plain_server, policy, rendered, server};
+use court::{grant, object, plain_server, policy, rendered, server};
 use toolgate_crds::FieldError;
 use toolgate_policy::{Bundle, Candidate, InForce, Inputs, compile, render};
 

@@ -1,0 +1,85 @@
+# Every command of the project. `make help` explains them; continuous integration runs `make test` and nothing else.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+CLUSTER := e2e/cluster
+BIN := target/debug
+IMAGES := target/images
+BINARIES := toolgate-operator toolgate-gateway kommo-stand-in agent toolgate
+VERSION := 0.1.0
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## To see it work
+
+.PHONY: demo
+demo: build ## On a real Kubernetes made here: install, apply, call, deny, limit, edit, measure (root, Go; KEEP=1 leaves it up)
+	$(BIN)/demo
+
+.PHONY: try
+try: ## The same conversation on loopback, in seconds after the build (no root, no Go, no cluster)
+	$(CARGO) build --locked -p toolgate-gateway -p toolgate-e2e --bins
+	$(BIN)/try
+
+## To work on it
+
+.PHONY: build
+build: ## Build every program
+	$(CARGO) build --locked --workspace --bins
+
+.PHONY: test
+test: ## Everything: style, unit, property, process and cluster tests
+	@mkdir -p target
+	@# The cluster's programs take longest on a fresh machine, so they are built beside the Rust code.
+	@$(CLUSTER)/build > target/cluster-build.log 2>&1 & cluster=$$!; \
+	$(MAKE) --no-print-directory lint build; \
+	echo "waiting for the cluster's programs (target/cluster-build.log)"; \
+	wait $$cluster || { code=$$?; tail -n 20 target/cluster-build.log; [ $$code = 77 ]; }
+	$(CARGO) test --locked --workspace --no-fail-fast
+
+.PHONY: lint
+lint: ## Formatting, lints and the project's own laws
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+
+.PHONY: generate
+generate: ## Write the manifests anew from the types
+	$(CARGO) test --locked -p toolgate-crds --test generated || $(CARGO) test --locked -p toolgate-crds --test generated
+
+.PHONY: deny
+deny: ## Licences, advisories and banned crates (installs cargo-deny if it is not there)
+	command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny@0.20.2
+	$(CARGO) deny check
+
+## Images and the local Kubernetes
+
+.PHONY: images
+images: build ## Image archives without an engine, in target/images (the Dockerfile is for those who have one)
+	@mkdir -p $(IMAGES)
+	@for binary in toolgate-operator toolgate-gateway kommo-stand-in agent; do \
+		$(CLUSTER)/image "localhost/$$binary:$(VERSION)" "$(IMAGES)/$$binary.tar" --entrypoint "/$$binary" "$(BIN)/$$binary=/$$binary"; \
+	done
+
+.PHONY: cluster
+cluster: ## Start the disposable local Kubernetes (builds its programs the first time)
+	$(CLUSTER)/up
+
+.PHONY: cluster-down
+cluster-down: ## Stop it and leave nothing behind
+	$(CLUSTER)/down
+
+.PHONY: cluster-check
+cluster-check: ## Prove that the local Kubernetes does what the tests need
+	$(CLUSTER)/check
+
+.PHONY: clean
+clean: ## Remove what was built, the cluster's programs included
+	$(CLUSTER)/down
+	$(CARGO) clean
+	rm -rf $(CLUSTER)/.cache
