@@ -14,5 +14,5 @@ pub use connection::{
 };
 pub use converse::{StepReport, converse};
 pub use reply::{Outcome, Reply, ReplyError, VERDICT_KEY};
-pub use script::{CallStep, Expectation, ListStep, MAX_TIMES, ScriptError, Step, parse};
+pub use script::{CallStep, Expectation, ListStep, MAX_EVERY_MS, MAX_TIMES, ScriptError, Step, parse};
 pub use until::{Sighting, Wait, until};

@@ -228,6 +228,8 @@ async fn a_change_is_waited_for_on_one_connection() {
         assert!(sighting.seen && sighting.calls >= 2, "{sighting:?}");
         assert_eq!(sighting.connections, 1);
         assert_eq!(sighting.calls, stand_in.counts().by_tool["get_lead"]);
+        let counts = [(Outcome::Allowed, 1), (Outcome::ToolError, sighting.calls - 1)];
+        assert_eq!(sighting.counts, counts.into());
         assert!(sighting.sent_unix_ms <= sighting.unix_ms);
         other.close().await;
     }
@@ -256,7 +258,22 @@ async fn a_conversation_runs_to_its_end_and_says_what_differs() {
     assert!(third.starts_with("step 3, call 1 of 2: expected outcome denied, got allowed: "), "{third}");
     assert_eq!(*fourth, "step 4: not listed: no_such_prompt");
     assert_eq!(reports[1].counts.get(&Outcome::Allowed), Some(&3));
+    assert!(reports[1].text.as_deref().is_some_and(|text| text.contains("Harbour Bakery")));
     assert_eq!(stand_in.counts().by_tool["get_lead"], 4);
+}
+
+#[tokio::test]
+async fn a_patient_agent_spaces_its_calls() {
+    let stand_in = started(Answers::Json).await;
+    let connection = opened(&stand_in, Era::Modern, SessionVersion::V20251125).await;
+    stand_in.clear_record();
+    let steps = parse(r#"[{"call": "get_account", "times": 3, "everyMs": 50}]"#).expect("a script");
+    converse(&connection, &steps, |_| {}).await;
+    connection.close().await;
+    let arrivals: Vec<u64> = stand_in.record().iter().map(|entry| entry.at_ms).collect();
+    let [first, _, third] = arrivals.as_slice() else { panic!("{arrivals:?}") };
+    // The second call may follow a slow first one at once; a millisecond is lost to rounding.
+    assert!(third - first >= 49, "{arrivals:?}");
 }
 
 #[tokio::test]

@@ -1,15 +1,16 @@
 //! Running a script over one connection and comparing what comes back with what it expects.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::connection::{Connection, words};
 use super::reply::{Outcome, Reply};
 use super::script::{CallStep, Expectation, ListStep, Step};
 
 /// What one step came to.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
     /// Counted from 1.
     pub step: usize,
@@ -21,6 +22,8 @@ pub struct StepReport {
     pub outcome: Option<Outcome>,
     /// The rule that the last verdict named.
     pub rule: Option<String>,
+    /// What the agent read last: the result's text, or the error's message.
+    pub text: Option<String>,
     /// The listed names.
     pub names: Option<Vec<String>>,
     /// What differs from the expectation; absent if nothing does.
@@ -49,10 +52,14 @@ async fn run_calls(connection: &Connection, number: usize, step: &CallStep) -> S
         counts: BTreeMap::new(),
         outcome: None,
         rule: None,
+        text: None,
         names: None,
         problem: None,
     };
+    let mut next = Instant::now();
     for count in 1..=step.times {
+        tokio::time::sleep_until(next.into()).await;
+        next = Instant::now() + Duration::from_millis(step.every_ms);
         let reply = connection.call(&step.call, &step.arguments).await;
         *report.counts.entry(reply.outcome).or_default() += 1;
         if let (None, Some(expect)) = (&report.problem, &step.expect) {
@@ -61,6 +68,7 @@ async fn run_calls(connection: &Connection, number: usize, step: &CallStep) -> S
         }
         report.outcome = Some(reply.outcome);
         report.rule = reply.rule().map(str::to_owned);
+        report.text = Some(reply.words().to_owned());
     }
     report
 }
@@ -79,6 +87,7 @@ async fn run_list(connection: &Connection, number: usize, step: &ListStep) -> St
         counts: BTreeMap::new(),
         outcome: None,
         rule: None,
+        text: None,
         names,
         problem: problem.map(|problem| format!("step {number}: {problem}")),
     }

@@ -10,7 +10,7 @@ pub const VERDICT_KEY: &str = "toolgate.dev/verdict";
 const UNKNOWN_TOOL_CODE: i32 = -32602;
 
 /// What came back for one tool call.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reply {
     /// The tool that was called.
@@ -28,7 +28,7 @@ pub struct Reply {
 }
 
 /// What came instead of a result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyError {
     /// The JSON-RPC code; absent if no JSON-RPC answer came at all.
     pub code: Option<i32>,

@@ -9,6 +9,9 @@ use super::reply::Outcome;
 /// The most calls of one step.
 pub const MAX_TIMES: u32 = 100_000;
 
+/// The longest that a step spaces its calls, in milliseconds.
+pub const MAX_EVERY_MS: u64 = 60_000;
+
 /// One step of a conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
@@ -20,7 +23,7 @@ pub enum Step {
 
 /// Calls of one tool with the same arguments, one after the other.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallStep {
     /// The tool's name.
     pub call: String,
@@ -30,6 +33,10 @@ pub struct CallStep {
     /// How many calls, 1 to [`MAX_TIMES`].
     #[serde(default = "once")]
     pub times: u32,
+    /// The least milliseconds from the start of one call of the step to the start of the next, 0 to
+    /// [`MAX_EVERY_MS`]: how a patient agent keeps below a limit.
+    #[serde(default)]
+    pub every_ms: u64,
     /// What every single call must come to.
     pub expect: Option<Expectation>,
 }
@@ -86,6 +93,12 @@ pub enum ScriptError {
         /// Counted from 1.
         number: usize,
     },
+    /// One step spaces its calls too widely.
+    #[error("step {number}: `everyMs` must be at most {MAX_EVERY_MS}")]
+    Every {
+        /// Counted from 1.
+        number: usize,
+    },
     /// There is nothing to do.
     #[error("the script has no steps")]
     Empty,
@@ -109,11 +122,13 @@ fn parse_step(step: Map<String, Value>, number: usize) -> Result<Step, ScriptErr
     match (step.contains_key("call"), step.contains_key("list")) {
         (true, false) => {
             let step: CallStep = serde_json::from_value(Value::Object(step)).map_err(failed)?;
-            if (1..=MAX_TIMES).contains(&step.times) {
-                Ok(Step::Call(step))
-            } else {
-                Err(ScriptError::Times { number })
+            if !(1..=MAX_TIMES).contains(&step.times) {
+                return Err(ScriptError::Times { number });
             }
+            if step.every_ms > MAX_EVERY_MS {
+                return Err(ScriptError::Every { number });
+            }
+            Ok(Step::Call(step))
         }
         (false, true) => serde_json::from_value(Value::Object(step)).map(Step::List).map_err(failed),
         (true, true) | (false, false) => Err(ScriptError::Kind { number }),
@@ -157,11 +172,12 @@ mod tests {
             (r#"[{"call": "a", "list": "tools"}]"#, "step 1: needs either `call` or `list`"),
             (r#"[{"call": "a", "times": 0}]"#, "step 1: `times` must be from 1 to 100000"),
             (r#"[{"call": "a", "times": 100001}]"#, "step 1: `times` must be from 1 to 100000"),
+            (r#"[{"call": "a", "everyMs": 60001}]"#, "step 1: `everyMs` must be at most 60000"),
         ];
         for (text, message) in cases {
             assert_eq!(parse(text).expect_err(text).to_string(), message);
         }
-        assert!(parse(r#"[{"call": "a", "times": 100000}]"#).is_ok());
+        assert!(parse(r#"[{"call": "a", "times": 100000, "everyMs": 60000}]"#).is_ok());
         let typo =
             parse(r#"[{"call": "a", "expect": {"outcome": "denied", "rule": "x"}}]"#).expect_err("a typo");
         assert!(typo.to_string().starts_with("step 1: unknown field `rule`"), "{typo}");

@@ -1,8 +1,9 @@
 //! Calling a tool again and again until a certain outcome is seen: how soon does an edit bite?
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::connection::{Connection, Target, words};
@@ -28,12 +29,14 @@ pub struct Wait {
 }
 
 /// How the wait ended.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sighting {
     /// Whether the outcome was seen.
     pub seen: bool,
     /// How many calls were made, that of the outcome included.
     pub calls: u64,
+    /// How often each outcome came.
+    pub counts: BTreeMap<Outcome, u64>,
     /// How many connections were opened, or tried to be.
     pub connections: u64,
     /// Milliseconds from the start of the wait to the reply with the outcome, or to the end of the wait.
@@ -51,6 +54,7 @@ pub struct Sighting {
 pub async fn until(target: &Target, wait: &Wait) -> Sighting {
     let started = Instant::now();
     let mut connection = None;
+    let mut counts = BTreeMap::<Outcome, u64>::new();
     let (mut calls, mut connections) = (0, 0);
     loop {
         let sent_unix_ms = unix_ms();
@@ -59,6 +63,7 @@ pub async fn until(target: &Target, wait: &Wait) -> Sighting {
         }
         let reply = attempt(target, wait, &mut connection).await;
         calls += 1;
+        *counts.entry(reply.outcome).or_default() += 1;
         let seen = reply.outcome == wait.outcome;
         if seen || started.elapsed() >= wait.timeout {
             // The times are taken before the connection is closed, which takes its own.
@@ -66,6 +71,7 @@ pub async fn until(target: &Target, wait: &Wait) -> Sighting {
             let sighting = Sighting {
                 seen,
                 calls,
+                counts,
                 connections,
                 elapsed_ms,
                 sent_unix_ms,

@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::signal::unix::{SignalKind, signal};
 
 use toolgate_e2e::agent::{
     self, Connection, Era, Listing, Outcome, SessionVersion, Target, Token, Wait, converse, until,
@@ -24,7 +25,7 @@ const TOKEN_VARIABLE: &str = "TOOLGATE_TOKEN";
 #[command(name = "agent", version)]
 struct Options {
     /// URL of the MCP endpoint, plain http
-    #[arg(long)]
+    #[arg(long, default_value = "http://127.0.0.1:8080/mcp")]
     url: String,
 
     /// Which lifecycle the connection has
@@ -74,6 +75,8 @@ enum Command {
         #[arg(long, default_value_t = 30)]
         timeout_seconds: u64,
     },
+    /// Do nothing until SIGTERM: a pod in which the other commands can be run
+    Idle,
 }
 
 #[tokio::main]
@@ -107,6 +110,10 @@ async fn run(options: Options) -> anyhow::Result<ExitCode> {
             Ok(if has_answer { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Converse { script } => run_script(&target, script).await,
+        Command::Idle => {
+            signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?.recv().await;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Until { name, arguments, outcome, timeout_seconds } => {
             let timeout = Duration::from_secs(timeout_seconds);
             let sighting = until(&target, &Wait { tool: name, arguments, outcome, timeout }).await;
