@@ -43,6 +43,7 @@ pub struct Metrics {
     registry: Registry,
     server: String,
     calls: IntCounterVec,
+    audits: IntCounterVec,
     rejected: IntCounterVec,
     upstream_errors: IntCounterVec,
     call_seconds: HistogramVec,
@@ -77,6 +78,11 @@ impl Metrics {
         };
         let metrics = Self {
             calls: counters("toolgate_tool_calls_total", CALLS, &["server", "tool", "grant", "verdict"])?,
+            audits: counters(
+                "toolgate_audit_verdicts_total",
+                AUDITS,
+                &["server", "policy", "tool", "grant", "verdict"],
+            )?,
             rejected: counters("toolgate_requests_rejected_total", REJECTED, &["server", "reason"])?,
             upstream_errors: counters(
                 "toolgate_upstream_errors_total",
@@ -104,10 +110,19 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Counts a decision.
-    pub fn decided(&self, tool: &str, declared: &HashSet<String>, grant: &str, outcome: Outcome) {
-        let tool = if declared.contains(tool) || self.has_seen(tool) { tool } else { OTHER_TOOL };
-        self.calls.with_label_values(&[&self.server, tool, grant, outcome.as_str()]).inc();
+    /// The label of a tool: its name if it is declared or was seen in the server's list, else [`OTHER_TOOL`].
+    pub fn tool_label<'a>(&self, tool: &'a str, declared: &HashSet<String>) -> &'a str {
+        if declared.contains(tool) || self.has_seen(tool) { tool } else { OTHER_TOOL }
+    }
+
+    /// Counts a decision. `tool` is a label.
+    pub fn decided(&self, tool: &str, grant: &str, outcome: Outcome) {
+        self.calls.with_label_values(&[self.server.as_str(), tool, grant, outcome.as_str()]).inc();
+    }
+
+    /// Counts what a policy in audit mode would have said. `tool` is a label.
+    pub fn audited(&self, policy: &str, tool: &str, grant: &str, outcome: Outcome) {
+        self.audits.with_label_values(&[self.server.as_str(), policy, tool, grant, outcome.as_str()]).inc();
     }
 
     /// Measures a call, from its last byte to its answer's first.
@@ -162,6 +177,7 @@ impl Metrics {
 }
 
 const CALLS: &str = "Tool calls by what was decided of them. Every decision is counted once.";
+const AUDITS: &str = "What policies in audit mode would have said of tool calls.";
 const REJECTED: &str = "Requests refused before a tool was known, by reason.";
 const UPSTREAM_ERRORS: &str = "Failures of the guarded server, by kind.";
 const CALL_SECONDS: &str = "Time from a call's last byte to its answer's first, by what was decided.";
@@ -193,11 +209,12 @@ mod tests {
         let metrics = Metrics::new("crm").unwrap();
         let declared = HashSet::from(["move_lead".to_owned()]);
         for index in 0..10_000 {
-            metrics.decided(&format!("tool_{index}"), &declared, "alice", Outcome::Unlisted);
+            let label = metrics.tool_label(&format!("tool_{index}"), &declared).to_owned();
+            metrics.decided(&label, "alice", Outcome::Unlisted);
         }
-        metrics.decided("move_lead", &declared, "alice", Outcome::Allowed);
+        metrics.decided(metrics.tool_label("move_lead", &declared), "alice", Outcome::Allowed);
         metrics.saw("get_leads");
-        metrics.decided("get_leads", &declared, "alice", Outcome::Allowed);
+        metrics.decided(metrics.tool_label("get_leads", &declared), "alice", Outcome::Allowed);
         let text = String::from_utf8(metrics.text().unwrap()).unwrap();
         let series: Vec<&str> =
             text.lines().filter(|line| line.starts_with("toolgate_tool_calls_total")).collect();

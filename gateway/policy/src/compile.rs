@@ -17,7 +17,7 @@ use crate::law::Law;
 use crate::verdict::Rule;
 
 pub(crate) use grant::{CompiledGrant, Subject};
-pub(crate) use policy::{Charging, CompiledPolicy, Counter, Entry};
+pub(crate) use policy::{CompiledPolicy, Counter, Entry};
 
 /// The reserved grant of requests without credentials, on servers that let them in.
 pub const ANONYMOUS: &str = "anonymous";
@@ -91,7 +91,10 @@ fn assemble(bundle: &Bundle, mut policies: Vec<NamedPolicy>, mut grants: Vec<Com
         grants.push(CompiledGrant::anonymous());
     }
     let required: Vec<&str> = spec.required_policies.iter().map(ObjectName::as_str).collect();
-    let good = |name: &str| policies.iter().any(|(policy, compiled)| &**policy == name && compiled.is_some());
+    let enforces = |policy: &CompiledPolicy| !policy.only_audits();
+    let good = |name: &str| {
+        policies.iter().any(|(policy, compiled)| &**policy == name && compiled.as_ref().is_some_and(enforces))
+    };
     let missing = required.iter().find(|name| !good(name));
     let void = missing.map(|name| Rule { policy: (*name).to_owned(), pointer: "required".to_owned() });
     let bound = grants.iter().map(|grant| bound_to(&grant.name, &required, &policies)).collect();

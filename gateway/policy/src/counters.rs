@@ -25,7 +25,7 @@ pub(crate) struct CounterKey {
 pub(crate) struct Charge {
     pub key: CounterKey,
     pub bounds: Arc<[Bound]>,
-    pub cost: u64,
+    pub cost: u128,
 }
 
 /// What was taken.
@@ -33,7 +33,7 @@ pub(crate) struct Charge {
 pub(crate) struct Taken {
     key: CounterKey,
     admission: Admission,
-    cost: u64,
+    cost: u128,
 }
 
 /// Why nothing was taken.
@@ -122,9 +122,9 @@ impl Counters {
 mod tests {
     use super::*;
 
-    fn charge(counter: &str, cost: u64) -> Charge {
+    fn charge(counter: &str, cost: u128) -> Charge {
         let key = CounterKey { policy: "p".into(), counter: counter.into(), grant: None };
-        Charge { key, bounds: [Bound { length: Duration::from_secs(60), max: 2 }].into(), cost }
+        Charge { key, bounds: [Bound { length: Duration::from_mins(1), max: 2 }].into(), cost }
     }
 
     #[test]
@@ -142,11 +142,7 @@ mod tests {
             Ok(()),
             "a counter in use goes on"
         );
-        assert_eq!(
-            counters.room(&one_more, Duration::from_secs(60)),
-            Ok(()),
-            "those that ran out make place"
-        );
+        assert_eq!(counters.room(&one_more, Duration::from_mins(1)), Ok(()), "those that ran out make place");
     }
 
     #[test]
@@ -155,7 +151,7 @@ mod tests {
         counters.take(vec![charge("full", 2)], Duration::ZERO);
         counters.sweep(Duration::from_secs(59));
         assert!(counters.room(&[charge("full", 1)], Duration::from_secs(59)).is_err());
-        counters.sweep(Duration::from_secs(60));
+        counters.sweep(Duration::from_mins(1));
         assert!(counters.is_empty());
     }
 }

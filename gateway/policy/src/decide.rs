@@ -1,17 +1,24 @@
 //! How a call is decided: in stages, each over all bound policies before the next begins.
 //!
-//! standing -> hidden -> unlisted -> denied -> room in all limits -> approval -> limits taken together.
-//! The first refusal is the verdict. Policies come in the order of their names and entries in the order of their
-//! pointers, so the same call always hears the same rule. A refused call takes nothing.
+//! standing -> hidden -> unlisted -> denied -> require, denyIf -> room in all limits -> approval -> limits taken.
+//! The first refusal is the verdict. Of several in one stage the policy's name, then the pointer decides, so the same
+//! call always hears the same rule. A refused call takes nothing.
+//!
+//! A policy in audit mode goes through the same stages by itself. It never changes the verdict; it charges counters of
+//! its own, and only for calls that are forwarded.
 
-use toolgate_crds::{Action, Scope};
+mod limits;
+
+use toolgate_crds::{Action, DefaultAction};
 
 use crate::Now;
-use crate::compile::{Charging, CompiledPolicy, Counter, Entry};
-use crate::counters::{Charge, CounterKey, Counters, NoRoom};
+use crate::compile::{CompiledPolicy, Entry};
+use crate::condition::{Item, Quantifier, Truth};
+use crate::counters::{Charge, Counters};
 use crate::json::Object;
-use crate::law::{Caller, Law, Visibility};
-use crate::verdict::{Exhausted, Outcome, Permit, Refusal, Rule, Verdict};
+use crate::law::{Caller, Law};
+use crate::pattern::is_tool_name;
+use crate::verdict::{Audited, Decision, Outcome, Permit, Refusal, Rule, Verdict};
 
 /// A call of a tool.
 #[derive(Clone, Copy, Debug)]
@@ -28,34 +35,66 @@ pub(crate) fn decide(
     call: &Call<'_>,
     counters: &mut Counters,
     now: Now,
-) -> Verdict {
-    match stages(law, caller, call, counters, now) {
-        Ok(permit) => Verdict::Allowed(permit),
-        Err(refusal) => Verdict::Refused(refusal),
+) -> Decision {
+    let enforcing: Vec<&CompiledPolicy> = law.enforcing(caller).collect();
+    let decided = law.standing(caller).and_then(|()| stages(&enforcing, caller, call, counters, now));
+    let mut taken = Vec::new();
+    let forwarded = decided.is_ok();
+    let verdict = decided.map(|charges| taken.extend(counters.take(charges, now.monotonic)));
+    let mut audits = Vec::new();
+    for policy in law.auditing(caller) {
+        let said = stages(&[policy], caller, call, counters, now);
+        audits.push(Audited { policy: policy.name.to_string(), refusal: said.as_ref().err().cloned() });
+        if let (true, Ok(charges)) = (forwarded, said) {
+            taken.extend(counters.take(charges, now.monotonic));
+        }
     }
+    let verdict = match verdict {
+        Ok(()) => Verdict::Allowed(Permit::new(taken)),
+        Err(refusal) => Verdict::Refused(refusal),
+    };
+    Decision { verdict, audits }
 }
 
 fn stages(
-    law: &Law,
+    policies: &[&CompiledPolicy],
     caller: &Caller,
     call: &Call<'_>,
     counters: &mut Counters,
     now: Now,
-) -> Result<Permit, Refusal> {
-    law.standing(caller)?;
-    if let Visibility::Absent(refusal) = law.visibility(caller, call.tool) {
-        return Err(refusal);
-    }
-    denied(law, caller, call.tool)?;
-    let limits = limits_of(law, caller, call.tool);
-    let charges: Vec<Charge> = limits.iter().map(|limit| limit.charge(caller)).collect();
-    counters.room(&charges, now.monotonic).map_err(|no_room| limited(&limits, &no_room))?;
-    held(law, caller, call.tool)?;
-    Ok(Permit::new(counters.take(charges, now.monotonic)))
+) -> Result<Vec<Charge>, Refusal> {
+    visible(policies, call.tool)?;
+    denied(policies, call.tool)?;
+    conditions(policies, call)?;
+    let charges = limits::room(policies, caller, call, counters, now)?;
+    held(policies, call.tool)?;
+    Ok(charges)
 }
 
-fn denied(law: &Law, caller: &Caller, tool: &str) -> Result<(), Refusal> {
-    match entries_with(law, caller, tool, Action::Deny) {
+/// Whether a tool is neither hidden nor unlisted. Lists and calls both ask this, so they cannot disagree.
+pub(crate) fn visible(policies: &[&CompiledPolicy], tool: &str) -> Result<(), Refusal> {
+    let absent = |outcome, policy: &str, pointer| {
+        let rule = Rule { policy: policy.to_owned(), pointer };
+        Err(Refusal { outcome, rule, reason: format!("Unknown tool: {tool}"), exhausted: None })
+    };
+    if !is_tool_name(tool) {
+        return absent(Outcome::Unlisted, "", "(not a tool name)".to_owned());
+    }
+    for policy in policies {
+        if let Some(pattern) = policy.hide.iter().find(|pattern| pattern.matches(tool)) {
+            return absent(Outcome::Hidden, &policy.name, format!("hide/{}", pattern.as_str()));
+        }
+    }
+    for policy in policies {
+        if policy.default == DefaultAction::Deny && !policy.entries(tool).any(|entry| entry.lists) {
+            return absent(Outcome::Unlisted, &policy.name, "default".to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn denied(policies: &[&CompiledPolicy], tool: &str) -> Result<(), Refusal> {
+    match entry_with(policies, tool, Action::Deny) {
         None => Ok(()),
         Some((policy, entry)) => {
             let reason = entry.reason.clone().unwrap_or_else(|| format!("{tool} is denied"));
@@ -65,8 +104,8 @@ fn denied(law: &Law, caller: &Caller, tool: &str) -> Result<(), Refusal> {
 }
 
 // Nobody can approve yet: a call that needs it is refused, and says so.
-fn held(law: &Law, caller: &Caller, tool: &str) -> Result<(), Refusal> {
-    match entries_with(law, caller, tool, Action::Approve) {
+fn held(policies: &[&CompiledPolicy], tool: &str) -> Result<(), Refusal> {
+    match entry_with(policies, tool, Action::Approve) {
         None => Ok(()),
         Some((policy, entry)) => {
             let reason =
@@ -77,13 +116,12 @@ fn held(law: &Law, caller: &Caller, tool: &str) -> Result<(), Refusal> {
     }
 }
 
-fn entries_with<'a>(
-    law: &'a Law,
-    caller: &Caller,
+fn entry_with<'a>(
+    policies: &[&'a CompiledPolicy],
     tool: &'a str,
     action: Action,
 ) -> Option<(&'a CompiledPolicy, &'a Entry)> {
-    let all = law.bound(caller).flat_map(|policy| policy.entries(tool).map(move |entry| (policy, entry)));
+    let all = policies.iter().flat_map(|policy| policy.entries(tool).map(move |entry| (*policy, entry)));
     let matching = all.filter(|(_, entry)| entry.action == action);
     matching.min_by(|left, right| (&left.0.name, &left.1.key).cmp(&(&right.0.name, &right.1.key)))
 }
@@ -92,82 +130,38 @@ fn action_of(entry: &Entry) -> String {
     format!("tools/{}/action", entry.key)
 }
 
+fn conditions(policies: &[&CompiledPolicy], call: &Call<'_>) -> Result<(), Refusal> {
+    let mut refusals = Vec::new();
+    for policy in policies {
+        for (pointer, narrowing) in policy.narrowings(call.tool) {
+            let mut look = |items: &[Item], field: &str, quantifier, wanted| {
+                for (index, item) in items.iter().enumerate() {
+                    let truth = item.evaluate(call.arguments, quantifier);
+                    if truth != wanted {
+                        let pointer = format!("{pointer}/{field}/{index}");
+                        refusals.push(refusal(Outcome::Denied, policy, pointer, unmet(item, field, truth)));
+                    }
+                }
+            };
+            look(&narrowing.require, "require", Quantifier::All, Truth::True);
+            look(&narrowing.deny_if, "denyIf", Quantifier::Any, Truth::False);
+        }
+    }
+    let key = |refusal: &Refusal| (refusal.rule.policy.clone(), refusal.rule.pointer.clone());
+    refusals.into_iter().min_by_key(key).map_or(Ok(()), Err)
+}
+
+fn unmet(item: &Item, field: &str, truth: Truth) -> String {
+    let reason = item.reason.clone().unwrap_or_else(|| match field {
+        "require" => format!("needs {item}"),
+        _ => format!("refused if {item}"),
+    });
+    match truth {
+        Truth::Unknown => format!("{reason} (an argument is missing or of another type)"),
+        Truth::True | Truth::False => reason,
+    }
+}
+
 fn refusal(outcome: Outcome, policy: &CompiledPolicy, pointer: String, reason: String) -> Refusal {
     Refusal { outcome, rule: Rule { policy: policy.name.to_string(), pointer }, reason, exhausted: None }
-}
-
-/// A limit that a call has to have room in.
-struct Applied<'a> {
-    policy: &'a CompiledPolicy,
-    counter: &'a Counter,
-    cost: u64,
-    pointer: String,
-}
-
-// One for each counter: entries that name the same counter charge it once, at the largest cost.
-fn limits_of<'a>(law: &'a Law, caller: &Caller, tool: &'a str) -> Vec<Applied<'a>> {
-    let mut applied: Vec<Applied<'a>> = Vec::new();
-    for policy in law.bound(caller) {
-        let first = applied.len();
-        let all = policy.all_tools.iter().map(|charging| (charging, None));
-        let entries =
-            policy.entries(tool).flat_map(|entry| entry.limits.iter().map(move |limit| (limit, Some(entry))));
-        for (charging, entry) in all.chain(entries) {
-            merge(&mut applied, first, policy, *charging, entry);
-        }
-    }
-    applied.retain(|limit| limit.cost > 0);
-    applied
-        .sort_by(|left, right| (&left.policy.name, &left.pointer).cmp(&(&right.policy.name, &right.pointer)));
-    applied
-}
-
-fn merge<'a>(
-    applied: &mut Vec<Applied<'a>>,
-    first: usize,
-    policy: &'a CompiledPolicy,
-    charging: Charging,
-    entry: Option<&'a Entry>,
-) {
-    let counter = &policy.counters[charging.counter];
-    if let Some(known) = applied[first..].iter_mut().find(|known| known.counter.name == counter.name) {
-        known.cost = known.cost.max(charging.cost);
-        return;
-    }
-    let pointer = match entry {
-        Some(entry) => format!("tools/{}/limits/{}", entry.key, counter.name),
-        None => format!("allTools/limits/{}", counter.name),
-    };
-    applied.push(Applied { policy, counter, cost: charging.cost, pointer });
-}
-
-impl Applied<'_> {
-    fn charge(&self, caller: &Caller) -> Charge {
-        let grant = match self.counter.scope {
-            Scope::Grant => Some(caller.grant_name().clone()),
-            Scope::Server => None,
-        };
-        let key = CounterKey { policy: self.policy.name.clone(), counter: self.counter.name.clone(), grant };
-        Charge { key, bounds: self.counter.bounds.clone(), cost: self.cost }
-    }
-}
-
-fn limited(limits: &[Applied<'_>], no_room: &NoRoom) -> Refusal {
-    match no_room {
-        NoRoom::Full(index, full) => {
-            let limit = &limits[*index];
-            let (max, window) =
-                (limit.counter.bounds[full.bound].max, limit.counter.windows[full.bound].clone());
-            let reason = format!("limit reached: at most {max} per {window}");
-            let exhausted =
-                Exhausted { counter: limit.counter.name.to_string(), window, max, retry_after: full.wait };
-            let refusal = refusal(Outcome::Limited, limit.policy, limit.pointer.clone(), reason);
-            Refusal { exhausted: Some(Box::new(exhausted)), ..refusal }
-        }
-        NoRoom::TooMany(index) => {
-            let limit = &limits[*index];
-            let reason = "there is no room to count another caller".to_owned();
-            refusal(Outcome::Denied, limit.policy, limit.pointer.clone(), reason)
-        }
-    }
 }

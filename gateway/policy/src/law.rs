@@ -5,11 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use toolgate_crds::DefaultAction;
 
 use crate::compile::{CompiledGrant, CompiledPolicy};
 use crate::decide;
-use crate::pattern::is_tool_name;
 use crate::verdict::{Outcome, Permit, Refusal, Rule};
 
 /// Everything that is in force at one server.
@@ -57,15 +55,6 @@ pub enum Unauthenticated {
     Expired,
 }
 
-/// What a caller may know of a tool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Visibility {
-    /// It is listed.
-    Listed,
-    /// It does not exist, as far as the caller hears.
-    Absent(Refusal),
-}
-
 /// What goes to the server for a known caller without being a call: the protocol's own housekeeping, and lists, whose
 /// answers are filtered on the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,36 +94,10 @@ impl Law {
         Permit::new(Vec::new())
     }
 
-    /// What a caller may know of a tool. Lists and calls both ask this, so they cannot disagree.
-    pub fn visibility(&self, caller: &Caller, tool: &str) -> Visibility {
-        let absent = |outcome, policy: &Arc<str>, pointer| {
-            let rule = Rule { policy: policy.to_string(), pointer };
-            Visibility::Absent(Refusal {
-                outcome,
-                rule,
-                reason: format!("Unknown tool: {tool}"),
-                exhausted: None,
-            })
-        };
-        if !is_tool_name(tool) {
-            return absent(Outcome::Unlisted, &Arc::from(""), "(not a tool name)".to_owned());
-        }
-        for policy in self.bound(caller) {
-            if let Some(pattern) = policy.hide.iter().find(|pattern| pattern.matches(tool)) {
-                return absent(Outcome::Hidden, &policy.name, format!("hide/{}", pattern.as_str()));
-            }
-        }
-        for policy in self.bound(caller) {
-            if policy.default == DefaultAction::Deny && !policy.entries(tool).any(|entry| entry.lists) {
-                return absent(Outcome::Unlisted, &policy.name, "default".to_owned());
-            }
-        }
-        Visibility::Listed
-    }
-
     /// Whether a tool that the server has is listed for a caller.
     pub fn lists(&self, caller: &Caller, tool: &str) -> bool {
-        self.standing(caller).is_ok() && self.visibility(caller, tool) == Visibility::Listed
+        let policies: Vec<&CompiledPolicy> = self.enforcing(caller).collect();
+        self.standing(caller).is_ok() && decide::visible(&policies, tool).is_ok()
     }
 
     /// Whether any call of this caller can be decided at all.
@@ -151,7 +114,9 @@ impl Law {
             return refuse(rule.clone(), reason);
         }
         let bound = &self.bound[caller.grant];
-        if bound.is_empty() {
+        let enforces =
+            |index: &&usize| !self.policies[**index].1.as_ref().is_some_and(CompiledPolicy::only_audits);
+        if !bound.iter().any(|index| enforces(&index)) {
             let rule = Rule { policy: String::new(), pointer: "(no policy)".to_owned() };
             return refuse(rule, format!("no policy binds the grant {}", caller.name));
         }
@@ -166,7 +131,9 @@ impl Law {
 
     /// Whether nobody could ever be allowed anything: there is no usable policy at all.
     pub fn refuses_everything(&self) -> bool {
-        self.void.is_some() || !self.policies.iter().any(|(_, compiled)| compiled.is_some())
+        let enforces = |policy: &CompiledPolicy| !policy.only_audits();
+        self.void.is_some()
+            || !self.policies.iter().any(|(_, compiled)| compiled.as_ref().is_some_and(enforces))
     }
 
     /// Every tool that a policy names exactly: the tools that may be a metric's label.
@@ -182,7 +149,17 @@ impl Law {
         self.grants.iter().map(|grant| &*grant.name)
     }
 
-    pub(crate) fn bound(&self, caller: &Caller) -> impl Iterator<Item = &CompiledPolicy> {
+    /// The policies that decide the calls of a caller, by name.
+    pub(crate) fn enforcing(&self, caller: &Caller) -> impl Iterator<Item = &CompiledPolicy> {
+        self.bound(caller).filter(|policy| !policy.only_audits())
+    }
+
+    /// The policies that only watch the calls of a caller, by name.
+    pub(crate) fn auditing(&self, caller: &Caller) -> impl Iterator<Item = &CompiledPolicy> {
+        self.bound(caller).filter(|policy| policy.only_audits())
+    }
+
+    fn bound(&self, caller: &Caller) -> impl Iterator<Item = &CompiledPolicy> {
         self.bound[caller.grant].iter().filter_map(|index| self.policies[*index].1.as_ref())
     }
 
@@ -205,7 +182,7 @@ impl Law {
         call: &decide::Call<'_>,
         counters: &mut crate::Counters,
         now: crate::Now,
-    ) -> crate::Verdict {
+    ) -> crate::Decision {
         decide::decide(self, caller, call, counters, now)
     }
 }

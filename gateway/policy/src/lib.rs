@@ -14,11 +14,15 @@
 mod bundle;
 mod candidate;
 mod compile;
+mod condition;
+mod cost;
 mod counters;
 mod decide;
+mod decimal;
 mod documents;
 pub mod json;
 mod law;
+mod path;
 mod pattern;
 mod render;
 mod verdict;
@@ -30,10 +34,10 @@ pub use compile::{ANONYMOUS, GRANTS_MAX, POLICIES_MAX, check_grant, check_policy
 pub use counters::{COUNTERS_MAX, Counters};
 pub use decide::Call;
 pub use documents::{Documents, Fault};
-pub use law::{Caller, Credential, Law, Passage, Unauthenticated, Visibility};
+pub use law::{Caller, Credential, Law, Passage, Unauthenticated};
 pub use pattern::{InvalidPattern, PATTERN_CHARACTERS_MAX, Pattern, is_tool_name};
 pub use render::{InForce, Inputs, Rendered, Report, render};
-pub use verdict::{Exhausted, Outcome, Permit, Refusal, Rule, Verdict};
+pub use verdict::{Audited, Decision, Exhausted, Outcome, Permit, Refusal, Rule, Verdict};
 pub use window::LOG_ENTRIES_MAX;
 
 /// An instant, as the caller of this crate reads it from its clocks.

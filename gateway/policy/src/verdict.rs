@@ -5,6 +5,24 @@ use std::time::Duration;
 
 use crate::counters::{Counters, Taken};
 
+/// What is decided of a call, and what policies that only watch would have said.
+#[derive(Debug)]
+pub struct Decision {
+    /// What happens.
+    pub verdict: Verdict,
+    /// One for each bound policy in audit mode, by name.
+    pub audits: Vec<Audited>,
+}
+
+/// What a policy in audit mode would have said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audited {
+    /// The policy's name.
+    pub policy: String,
+    /// Its refusal; None if it would have allowed the call.
+    pub refusal: Option<Refusal>,
+}
+
 /// The answer to a call.
 #[derive(Debug)]
 #[must_use = "a verdict has to be carried out and counted"]
@@ -70,8 +88,8 @@ pub struct Exhausted {
     pub window: String,
     /// The most that is admitted in such a window.
     pub max: u64,
-    /// How long until the same call would be admitted if nobody else called. None: never, it weighs too much.
-    pub retry_after: Option<Duration>,
+    /// How long until the same call would be admitted if nobody else called.
+    pub retry_after: Duration,
 }
 
 impl Permit {
@@ -82,6 +100,23 @@ impl Permit {
     /// Gives back what was charged. Only for a call of which no byte was written to the server.
     pub fn give_back(self, counters: &mut Counters) {
         counters.give_back(self.taken);
+    }
+}
+
+impl Verdict {
+    /// What became of the call.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Allowed(_) => Outcome::Allowed,
+            Self::Refused(refusal) => refusal.outcome,
+        }
+    }
+}
+
+impl Audited {
+    /// What would have become of the call.
+    pub fn outcome(&self) -> Outcome {
+        self.refusal.as_ref().map_or(Outcome::Allowed, |refusal| refusal.outcome)
     }
 }
 
@@ -105,8 +140,8 @@ impl Outcome {
 
 impl Exhausted {
     /// Whole seconds to wait, rounded up so that a caller who waits them is never too early.
-    pub fn retry_after_seconds(&self) -> Option<u64> {
-        self.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+    pub fn retry_after_seconds(&self) -> u64 {
+        self.retry_after.as_secs() + u64::from(self.retry_after.subsec_nanos() > 0)
     }
 }
 

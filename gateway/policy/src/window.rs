@@ -15,7 +15,8 @@ pub const LOG_ENTRIES_MAX: usize = 65_536;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bound {
     pub length: Duration,
-    pub max: u64,
+    /// In millionths, as costs are.
+    pub max: u128,
 }
 
 /// What a full window tells.
@@ -43,14 +44,14 @@ pub(crate) struct Log {
 struct Entry {
     admission: Admission,
     at: Duration,
-    cost: u64,
+    cost: u128,
     // Of this entry and all before it, so that a window's weight is one subtraction.
     total: u128,
 }
 
 impl Log {
     /// Whether every bound has room for `cost` more; else the fullest, the one with the longest wait.
-    pub(crate) fn room(&self, bounds: &[Bound], cost: u64, now: Duration) -> Result<(), Full> {
+    pub(crate) fn room(&self, bounds: &[Bound], cost: u128, now: Duration) -> Result<(), Full> {
         let full =
             bounds.iter().enumerate().filter_map(|(index, bound)| match self.look(*bound, cost, now) {
                 Room::Free => None,
@@ -61,7 +62,7 @@ impl Log {
     }
 
     /// Writes an admission down. The caller has seen that there is room.
-    pub(crate) fn admit(&mut self, bounds: &[Bound], cost: u64, now: Duration) -> Admission {
+    pub(crate) fn admit(&mut self, bounds: &[Bound], cost: u128, now: Duration) -> Admission {
         self.horizon = bounds.iter().map(|bound| bound.length).fold(self.horizon, Duration::max);
         self.forget(now);
         if self.entries.len() == LOG_ENTRIES_MAX
@@ -72,20 +73,20 @@ impl Log {
         }
         let admission = Admission(self.next);
         self.next += 1;
-        let total = self.entries.back().map_or(0, |newest| newest.total) + u128::from(cost);
+        let total = self.entries.back().map_or(0, |newest| newest.total) + cost;
         self.entries.push_back(Entry { admission, at: now, cost, total });
         admission
     }
 
     /// Strikes one admission out, if the log still holds it by itself.
-    pub(crate) fn give_back(&mut self, admission: Admission, cost: u64) {
+    pub(crate) fn give_back(&mut self, admission: Admission, cost: u128) {
         let Ok(index) = self.entries.binary_search_by_key(&admission.0, |entry| entry.admission.0) else {
             return;
         };
         let given = cost.min(self.entries[index].cost);
         self.entries[index].cost -= given;
         for entry in self.entries.range_mut(index..) {
-            entry.total -= u128::from(given);
+            entry.total -= given;
         }
         if self.entries[index].cost == 0 {
             self.entries.remove(index);
@@ -100,7 +101,7 @@ impl Log {
         self.entries.is_empty()
     }
 
-    fn look(&self, bound: Bound, cost: u64, now: Duration) -> Room {
+    fn look(&self, bound: Bound, cost: u128, now: Duration) -> Room {
         if cost > bound.max {
             return Room::Never;
         }
@@ -108,9 +109,9 @@ impl Log {
         let Some((oldest, newest)) = self.entries.get(first).zip(self.entries.back()) else {
             return Room::Free;
         };
-        let before = oldest.total - u128::from(oldest.cost);
-        let weight = newest.total - before + u128::from(cost);
-        let Some(excess) = weight.checked_sub(u128::from(bound.max)).filter(|excess| *excess > 0) else {
+        let before = oldest.total - oldest.cost;
+        let weight = newest.total - before + cost;
+        let Some(excess) = weight.checked_sub(bound.max).filter(|excess| *excess > 0) else {
             return Room::Free;
         };
         // As soon as this entry has left the window, enough has.
@@ -140,13 +141,13 @@ mod tests {
 
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     fn at(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds)
     }
 
-    fn take(log: &mut Log, bounds: &[Bound], cost: u64, now: Duration) -> Result<Admission, Full> {
+    fn take(log: &mut Log, bounds: &[Bound], cost: u128, now: Duration) -> Result<Admission, Full> {
         log.room(bounds, cost, now)?;
         Ok(log.admit(bounds, cost, now))
     }
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_full_log_forgets_too_late_and_never_too_early() {
-        let bounds = [Bound { length: MINUTE * 60, max: LOG_ENTRIES_MAX as u64 + 1 }];
+        let bounds = [Bound { length: MINUTE * 60, max: LOG_ENTRIES_MAX as u128 + 1 }];
         let mut log = Log::default();
         for call in 0..=LOG_ENTRIES_MAX as u64 {
             take(&mut log, &bounds, 1, at(call)).unwrap();
@@ -219,8 +220,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_stretch_of_a_windows_length_ever_holds_more(
-            calls in prop::collection::vec((0..400_u64, 0..4_u64), 1..300),
-            max in 1..8_u64,
+            calls in prop::collection::vec((0..400_u64, 0..4_u128), 1..300),
+            max in 1..8_u128,
             length in 1..2000_u64,
         ) {
             let bounds = [Bound { length: at(length), max }, Bound { length: at(length * 7), max: max * 3 }];
@@ -234,7 +235,7 @@ mod tests {
             for bound in bounds {
                 for (from, _) in &admitted {
                     let until = from + u64::try_from(bound.length.as_millis()).unwrap();
-                    let held: u64 = admitted.iter().filter(|(t, _)| (*from..until).contains(t)).map(|(_, c)| c).sum();
+                    let held: u128 = admitted.iter().filter(|(t, _)| (*from..until).contains(t)).map(|(_, c)| c).sum();
                     prop_assert!(held <= bound.max, "{held} in the stretch from {from}");
                 }
             }
@@ -243,7 +244,7 @@ mod tests {
         #[test]
         fn a_refused_call_is_admitted_after_the_wait_it_was_told_and_not_before(
             pauses in prop::collection::vec(0..300_u64, 1..60),
-            max in 1..5_u64,
+            max in 1..5_u128,
         ) {
             let bounds = [Bound { length: at(1000), max }, Bound { length: at(4000), max: max * 2 }];
             let (mut log, mut now) = (Log::default(), 0);
@@ -253,7 +254,7 @@ mod tests {
                     let wait = full.wait.unwrap();
                     prop_assert!(wait > Duration::ZERO);
                     prop_assert!(log.room(&bounds, 1, at(now) + wait).is_ok());
-                    prop_assert!(log.room(&bounds, 1, at(now) + wait - at(1)).is_err());
+                    prop_assert!(log.room(&bounds, 1, at(now) + wait.saturating_sub(at(1))).is_err());
                 }
             }
         }

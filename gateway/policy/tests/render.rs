@@ -117,7 +117,6 @@ fn faults_of_policy(rules: &str) -> Vec<String> {
 fn compiling_refuses_what_cannot_be_decided_and_names_every_fault() {
     let faults = faults_of_policy(
         "
-mode: audit
 resources: {'kommo://*': {action: allow}}
 serverRequests: [sampling]
 hide: ['ok', 'no t']
@@ -125,31 +124,33 @@ tools:
   'move lead': {}
   a:
     approval: {timeout: 30m}
-    require: [{path: args.x, op: exists}]
+    require: [{path: args.x, op: exists}, {path: x, op: lt, value: '1'}]
     limits:
       - {counter: c, window: minute, max: 30, scope: grant}
       - {counter: c, window: 60s, max: 31, scope: server}
       - {counter: d, window: day, max: 3, scope: grant, cost: 4}
       - {counter: e, window: day, max: 3, scope: grant, cost: -1}
-      - {counter: f, window: day, max: 3, scope: grant, cost: {sum: args.price}}
-allTools: {denyIf: [{path: args.x, op: exists}]}
+      - {counter: f, window: day, max: 3, scope: grant, cost: {sum: price}}
+      - {counter: g, window: day, max: 3, scope: grant, cost: {length: 'args.ids[*]'}}
+allTools: {denyIf: [{path: args.x}]}
 ",
     );
     assert_eq!(
         faults,
         [
-            "spec.mode: audit is not supported yet",
             "spec.resources: are not supported yet; every resource is refused",
             "spec.serverRequests: are not supported yet; every one is refused",
-            "spec.allTools.denyIf: conditions are not supported yet",
-            "spec.tools.a.require: conditions are not supported yet",
             "spec.tools.a.approval: belongs to action: approve",
+            "spec.tools.a.require[1].path: must begin with args",
+            "spec.tools.a.require[1].value: must be a number for this operator",
             "spec.tools.a.limits[1].scope: counter c has another scope elsewhere in this policy",
             "spec.tools.a.limits[1].max: counter c has max 30 for this window elsewhere in this policy",
             "spec.tools.a.limits[2].cost: 4 is above max 3: no call would ever be admitted",
             "spec.tools.a.limits[3].cost: must not be negative",
-            "spec.tools.a.limits[4].cost: a cost from an argument is not supported yet",
+            "spec.tools.a.limits[4].cost.sum: must begin with args",
+            "spec.tools.a.limits[5].cost.length: must name one array, without [*]",
             "spec.tools[\"move lead\"]: may only have letters, digits, and the characters _ - . * ?",
+            "spec.allTools.denyIf[0].op: is required",
             "spec.hide[1]: may only have letters, digits, and the characters _ - . * ?",
         ]
     );

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use hyper::Response;
 use hyper::header::HeaderMap;
-use toolgate_policy::{Call, Outcome, Passage, Verdict};
+use toolgate_policy::{Call, Decision, Passage, Verdict};
 
 use super::forward::{self, Exchange};
 use super::{Body, Rejection, refusal, reject, respond};
@@ -80,18 +80,8 @@ async fn tool_call(
     }
     // A session that is not the caller's must not cost him anything, so it is looked at before the decision.
     let session = forward::session(&exchange, outgoing.headers, era, Some(id))?;
-    let verdict = {
-        let asked = Call { tool: call.name, arguments: call.arguments };
-        let now = exchange.gateway.clock.now();
-        exchange.in_force.law.decide(&exchange.caller, &asked, &mut exchange.gateway.counters(), now)
-    };
-    let outcome = match &verdict {
-        Verdict::Allowed(_) => Outcome::Allowed,
-        Verdict::Refused(refusal) => refusal.outcome,
-    };
-    let (metrics, grant) = (&exchange.gateway.metrics, exchange.caller.grant());
-    metrics.decided(call.name, &exchange.in_force.declared_tools, grant, outcome);
-    tracing::debug!(tool = call.name, grant, outcome = outcome.as_str(), "decided");
+    let verdict = judge(&exchange, &call);
+    let outcome = verdict.outcome();
     let gateway = exchange.gateway.clone();
     let response = match verdict {
         Verdict::Refused(refusal) => respond(refusal::answer(era, id, call.name, &refusal)),
@@ -101,6 +91,21 @@ async fn tool_call(
     };
     gateway.metrics.answered(outcome, started.elapsed());
     Ok(response)
+}
+
+// The one place where a decision is made, and counted.
+fn judge(exchange: &Exchange, call: &ToolCall<'_, '_>) -> Verdict {
+    let Exchange { gateway, in_force, caller } = exchange;
+    let asked = Call { tool: call.name, arguments: call.arguments };
+    let now = gateway.clock.now();
+    let Decision { verdict, audits } = in_force.law.decide(caller, &asked, &mut gateway.counters(), now);
+    let tool = gateway.metrics.tool_label(call.name, &in_force.declared_tools);
+    gateway.metrics.decided(tool, caller.grant(), verdict.outcome());
+    for audit in &audits {
+        gateway.metrics.audited(&audit.policy, tool, caller.grant(), audit.outcome());
+    }
+    tracing::debug!(tool, grant = caller.grant(), outcome = verdict.outcome().as_str(), "decided");
+    verdict
 }
 
 async fn notification(

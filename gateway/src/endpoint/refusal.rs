@@ -29,12 +29,11 @@ fn text(refusal: &Refusal) -> String {
     let reason = &refusal.reason;
     match refusal.outcome {
         Outcome::Limited => {
-            let wait = refusal.exhausted.as_ref().and_then(|exhausted| exhausted.retry_after_seconds());
-            let advice = wait.map_or("It would never be admitted.".to_owned(), |wait| match wait {
-                1 => "Retry after 1 second.".to_owned(),
-                wait => format!("Retry after {wait} seconds."),
+            let advice = refusal.exhausted.as_ref().map(|exhausted| match exhausted.retry_after_seconds() {
+                1 => " Retry after 1 second.".to_owned(),
+                seconds => format!(" Retry after {seconds} seconds."),
             });
-            format!("[RATE LIMITED] {reason}. {advice}")
+            format!("[RATE LIMITED] {reason}.{}", advice.unwrap_or_default())
         }
         Outcome::Held => format!("[APPROVAL REQUIRED] {reason}"),
         _ => format!("[POLICY DENIED] {reason}"),
@@ -50,9 +49,7 @@ fn verdict(refusal: &Refusal) -> Value {
     if let Some(exhausted) = &refusal.exhausted {
         verdict["limit"] =
             json!({"counter": exhausted.counter, "window": exhausted.window, "max": exhausted.max});
-        if let Some(wait) = exhausted.retry_after_seconds() {
-            verdict["retryAfterSeconds"] = wait.into();
-        }
+        verdict["retryAfterSeconds"] = exhausted.retry_after_seconds().into();
     }
     verdict
 }

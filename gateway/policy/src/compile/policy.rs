@@ -2,20 +2,28 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use toolgate_crds::strict::member;
-use toolgate_crds::{Action, Cost, DefaultAction, FieldError, Limit, Mode, Scope, ToolEntry, ToolPolicySpec};
+use toolgate_crds::{
+    Action, Cost, DefaultAction, FieldError, Limit, Mode, Rule, Scope, ToolEntry, ToolPolicySpec,
+};
 
+use crate::condition::Item;
+use crate::cost::{Charging, Weight};
+use crate::decimal::MILLION;
+use crate::path::Path;
 use crate::pattern::Pattern;
 use crate::window::Bound;
 
 #[derive(Debug)]
 pub(crate) struct CompiledPolicy {
     pub name: Arc<str>,
+    mode: Mode,
     pub default: DefaultAction,
     pub hide: Vec<Pattern>,
     pub counters: Vec<Counter>,
-    pub all_tools: Vec<Charging>,
+    pub all_tools: Narrowing,
     grants: Option<Vec<String>>,
     exact: HashMap<String, Entry>,
     globs: Vec<(Pattern, Entry)>,
@@ -30,6 +38,14 @@ pub(crate) struct Entry {
     pub lists: bool,
     pub action: Action,
     pub reason: Option<String>,
+    pub narrowing: Narrowing,
+}
+
+/// What narrows a tool that is listed.
+#[derive(Debug, Default)]
+pub(crate) struct Narrowing {
+    pub require: Vec<Item>,
+    pub deny_if: Vec<Item>,
     pub limits: Vec<Charging>,
 }
 
@@ -39,15 +55,8 @@ pub(crate) struct Counter {
     pub name: Arc<str>,
     pub scope: Scope,
     pub bounds: Arc<[Bound]>,
-    /// The windows as they were written, one for each bound.
-    pub windows: Vec<String>,
-}
-
-/// What a call costs of one counter (its index).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Charging {
-    pub counter: usize,
-    pub cost: u64,
+    /// The windows and maxima as they were written, one for each bound.
+    pub written: Vec<(String, u64)>,
 }
 
 impl CompiledPolicy {
@@ -66,11 +75,9 @@ impl CompiledPolicy {
                 exact.insert(key.clone(), entry);
             }
         }
-        let all_tools = spec
-            .all_tools
-            .as_ref()
-            .map(|all| compiler.limits("spec.allTools", &all.limits))
-            .unwrap_or_default();
+        let all_tools = spec.all_tools.as_ref();
+        let all_tools =
+            all_tools.map(|all| compiler.narrowing("spec.allTools", &all.require, &all.deny_if, &all.limits));
         let hide = spec.hide.iter().enumerate();
         let hide =
             hide.filter_map(|(index, text)| compiler.pattern(&format!("spec.hide[{index}]"), text)).collect();
@@ -79,8 +86,22 @@ impl CompiledPolicy {
         }
         let grants =
             spec.grants.as_ref().map(|names| names.iter().map(|name| name.as_str().to_owned()).collect());
-        let counters = compiler.counters.into_iter().map(CounterDraft::finish).collect();
-        Ok(Self { name: name.into(), default: spec.default, hide, counters, all_tools, grants, exact, globs })
+        Ok(Self {
+            name: name.into(),
+            mode: spec.mode,
+            default: spec.default,
+            hide,
+            counters: compiler.counters.into_iter().map(CounterDraft::finish).collect(),
+            all_tools: all_tools.unwrap_or_default(),
+            grants,
+            exact,
+            globs,
+        })
+    }
+
+    /// Whether it only watches.
+    pub(crate) fn only_audits(&self) -> bool {
+        self.mode == Mode::Audit
     }
 
     /// Whether it binds the callers of a grant.
@@ -93,6 +114,12 @@ impl CompiledPolicy {
         let globs =
             self.globs.iter().filter(move |(pattern, _)| pattern.matches(tool)).map(|(_, entry)| entry);
         self.exact.get(tool).into_iter().chain(globs)
+    }
+
+    /// Everything that narrows a tool, with its pointer.
+    pub(crate) fn narrowings<'a>(&'a self, tool: &'a str) -> impl Iterator<Item = (String, &'a Narrowing)> {
+        let entries = self.entries(tool).map(|entry| (format!("tools/{}", entry.key), &entry.narrowing));
+        std::iter::once(("allTools".to_owned(), &self.all_tools)).chain(entries)
     }
 
     /// The tools it names exactly.
@@ -111,20 +138,19 @@ struct Compiler {
 struct CounterDraft {
     name: String,
     scope: Scope,
-    windows: BTreeMap<std::time::Duration, (String, i64)>,
+    windows: BTreeMap<Duration, (String, u64)>,
 }
 
 impl CounterDraft {
     fn finish(self) -> Counter {
-        let bound = |(length, (_, max)): (&std::time::Duration, &(String, i64))| Bound {
-            length: *length,
-            max: u64::try_from(*max).unwrap_or_default(),
-        };
+        let bounds = self.windows.iter();
         Counter {
             name: self.name.into(),
             scope: self.scope,
-            bounds: self.windows.iter().map(bound).collect(),
-            windows: self.windows.into_values().map(|(text, _)| text).collect(),
+            bounds: bounds
+                .map(|(length, (_, max))| Bound { length: *length, max: u128::from(*max) * MILLION })
+                .collect(),
+            written: self.windows.into_values().collect(),
         }
     }
 }
@@ -137,7 +163,6 @@ impl Compiler {
     // What the language has and this version cannot decide yet is refused, never passed over.
     fn refuse_unsupported(&mut self, spec: &ToolPolicySpec) {
         let unsupported = [
-            (spec.mode == Mode::Audit, "spec.mode", "audit is not supported yet"),
             (
                 !spec.resources.is_empty(),
                 "spec.resources",
@@ -153,17 +178,6 @@ impl Compiler {
         for (_, path, message) in unsupported.into_iter().filter(|(used, ..)| *used) {
             self.error(path, message);
         }
-        if let Some(all) = &spec.all_tools {
-            self.refuse_conditions("spec.allTools", !all.require.is_empty(), !all.deny_if.is_empty());
-        }
-    }
-
-    fn refuse_conditions(&mut self, path: &str, require: bool, deny_if: bool) {
-        for (used, field) in [(require, "require"), (deny_if, "denyIf")] {
-            if used {
-                self.error(format!("{path}.{field}"), "conditions are not supported yet");
-            }
-        }
     }
 
     fn pattern(&mut self, path: &str, text: &str) -> Option<Pattern> {
@@ -171,7 +185,6 @@ impl Compiler {
     }
 
     fn entry(&mut self, path: &str, pattern: &Pattern, entry: &ToolEntry) -> Entry {
-        self.refuse_conditions(path, !entry.require.is_empty(), !entry.deny_if.is_empty());
         if entry.approval.is_some() && entry.action != Some(Action::Approve) {
             self.error(format!("{path}.approval"), "belongs to action: approve");
         }
@@ -181,23 +194,33 @@ impl Compiler {
             lists,
             action: entry.action.unwrap_or(Action::Allow),
             reason: entry.reason.clone(),
-            limits: self.limits(path, &entry.limits),
+            narrowing: self.narrowing(path, &entry.require, &entry.deny_if, &entry.limits),
         }
     }
 
-    fn limits(&mut self, path: &str, limits: &[Limit]) -> Vec<Charging> {
-        let limits = limits.iter().enumerate();
-        let mut costs: Vec<Charging> = Vec::new();
-        for (index, limit) in limits {
-            let path = format!("{path}.limits[{index}]");
-            let (counter, cost) = (self.counter(&path, limit), self.cost(&path, limit));
-            // One counter is charged once, at its largest cost.
-            match costs.iter_mut().find(|cost| cost.counter == counter) {
-                Some(known) => known.cost = known.cost.max(cost),
-                None => costs.push(Charging { counter, cost }),
-            }
+    fn narrowing(&mut self, path: &str, require: &[Rule], deny_if: &[Rule], limits: &[Limit]) -> Narrowing {
+        Narrowing {
+            require: self.items(&format!("{path}.require"), require),
+            deny_if: self.items(&format!("{path}.denyIf"), deny_if),
+            limits: self.limits(path, limits),
         }
-        costs
+    }
+
+    fn items(&mut self, path: &str, rules: &[Rule]) -> Vec<Item> {
+        let rules = rules.iter().enumerate();
+        rules
+            .filter_map(|(index, rule)| Item::new(&format!("{path}[{index}]"), rule, &mut self.errors))
+            .collect()
+    }
+
+    fn limits(&mut self, path: &str, limits: &[Limit]) -> Vec<Charging> {
+        let mut charging = Vec::new();
+        for (index, limit) in limits.iter().enumerate() {
+            let path = format!("{path}.limits[{index}]");
+            let counter = self.counter(&path, limit);
+            charging.extend(self.cost(&path, limit).map(|cost| Charging { counter, cost }));
+        }
+        charging
     }
 
     fn counter(&mut self, path: &str, limit: &Limit) -> usize {
@@ -215,9 +238,10 @@ impl Compiler {
                 format!("counter {} has another scope elsewhere in this policy", limit.counter),
             ));
         }
-        let window = (limit.window.as_str().to_owned(), limit.max);
+        let written = u64::try_from(limit.max).unwrap_or_default();
+        let window = (limit.window.as_str().to_owned(), written);
         let (_, max) = draft.windows.entry(limit.window.length()).or_insert(window);
-        if *max != limit.max {
+        if *max != written {
             let message =
                 format!("counter {} has max {max} for this window elsewhere in this policy", limit.counter);
             faults.push(("max", message));
@@ -228,25 +252,35 @@ impl Compiler {
         index
     }
 
-    fn cost(&mut self, path: &str, limit: &Limit) -> u64 {
-        let path = format!("{path}.cost");
-        match &limit.cost {
-            None => 1,
-            Some(Cost::Fixed(cost)) if *cost > limit.max => {
-                self.error(
-                    path,
-                    format!("{cost} is above max {}: no call would ever be admitted", limit.max),
-                );
-                0
+    fn cost(&mut self, path: &str, limit: &Limit) -> Option<Weight> {
+        let (field, text, build): (_, _, fn(Path) -> Weight) = match &limit.cost {
+            None => return Some(Weight::Fixed(MILLION)),
+            Some(Cost::Fixed(cost)) => return self.fixed_cost(&format!("{path}.cost"), *cost, limit.max),
+            Some(Cost::Sum(of)) => ("sum", &of.sum, Weight::Sum),
+            Some(Cost::Length(of)) => ("length", &of.length, Weight::Length),
+        };
+        match Path::parse(text) {
+            Ok(path) if field == "sum" || !path.is_many() => Some(build(path)),
+            Ok(_) => {
+                self.error(format!("{path}.cost.length"), "must name one array, without [*]");
+                None
             }
-            Some(Cost::Fixed(cost)) => u64::try_from(*cost).unwrap_or_else(|_| {
-                self.error(path, "must not be negative");
-                0
-            }),
-            Some(Cost::Sum(_) | Cost::Length(_)) => {
-                self.error(path, "a cost from an argument is not supported yet");
-                0
+            Err(fault) => {
+                self.error(format!("{path}.cost.{field}"), fault.to_string());
+                None
             }
         }
+    }
+
+    fn fixed_cost(&mut self, path: &str, cost: i64, max: i64) -> Option<Weight> {
+        if cost > max {
+            self.error(path, format!("{cost} is above max {max}: no call would ever be admitted"));
+            return None;
+        }
+        let Ok(cost) = u128::try_from(cost) else {
+            self.error(path, "must not be negative");
+            return None;
+        };
+        Some(Weight::Fixed(cost * MILLION))
     }
 }

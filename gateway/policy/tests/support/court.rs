@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use toolgate_crds::{McpServerSpec, ToolGrantSpec, ToolPolicySpec};
 use toolgate_policy::{
-    Bundle, Call, Caller, Candidate, Counters, Credential, Inputs, Law, Now, Refusal, Rendered, Verdict,
-    compile, render,
+    Bundle, Call, Caller, Candidate, Counters, Credential, Decision, Inputs, Law, Now, Refusal, Rendered,
+    Verdict, compile, json, render,
 };
 
 pub(crate) fn object(kind: &str, name: &str, generation: i64, spec: &str) -> Value {
@@ -76,17 +76,25 @@ impl Court {
     }
 
     pub(crate) fn decide(&mut self, digit: u8, tool: &str) -> Verdict {
+        self.decide_with(digit, tool, "{}").verdict
+    }
+
+    pub(crate) fn decide_with(&mut self, digit: u8, tool: &str, arguments: &str) -> Decision {
         let now = Now { monotonic: self.now, wall: jiff::Timestamp::UNIX_EPOCH };
         let caller = self.caller(digit);
-        self.law.decide(&caller, &Call { tool, arguments: None }, &mut self.counters, now)
+        let parsed = json::parse(arguments.as_bytes()).unwrap();
+        let call = Call { tool, arguments: parsed.as_object() };
+        self.law.decide(&caller, &call, &mut self.counters, now)
+    }
+
+    /// As [`Court::call`], with arguments.
+    pub(crate) fn call_with(&mut self, digit: u8, tool: &str, arguments: &str) -> String {
+        told(self.decide_with(digit, tool, arguments).verdict)
     }
 
     /// `allowed`, or the outcome and the rule.
     pub(crate) fn call(&mut self, digit: u8, tool: &str) -> String {
-        match self.decide(digit, tool) {
-            Verdict::Allowed(_) => "allowed".to_owned(),
-            Verdict::Refused(refusal) => format!("{} {}", refusal.outcome.as_str(), refusal.rule),
-        }
+        told(self.decide(digit, tool))
     }
 
     pub(crate) fn refusal(&mut self, tool: &str) -> Refusal {
@@ -94,6 +102,13 @@ impl Court {
             Verdict::Refused(refusal) => refusal,
             Verdict::Allowed(_) => panic!("{tool} was allowed"),
         }
+    }
+}
+
+fn told(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Allowed(_) => "allowed".to_owned(),
+        Verdict::Refused(refusal) => format!("{} {}", refusal.outcome.as_str(), refusal.rule),
     }
 }
 
