@@ -22,7 +22,6 @@ use crate::conditions;
 use crate::ledger::{Entry, ServerKey};
 use crate::raw::Raw;
 use crate::scope::Scope;
-use crate::status;
 use apply::{Applied, Failure};
 use observe::Observed;
 use report::{Reported, Reporting};
@@ -115,9 +114,7 @@ async fn tell(
     if !differs(&observed.server, &status) {
         return Ok(());
     }
-    status::write(&scope.client, &scope.metrics, &observed.server, &status)
-        .await
-        .map_err(ReconcileError::Status)
+    scope.statuses.write(&observed.server, &status).await.map_err(ReconcileError::Status)
 }
 
 fn differs(server: &Raw<McpServer>, status: &McpServerStatus) -> bool {

@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::queue::{self, Queue};
 use crate::reconcile::build::GatewaySettings;
 use crate::reconcile::reconcile;
+use crate::status::Statuses;
 use crate::stores::Stores;
 
 /// What every reconcile has at hand.
@@ -35,6 +36,8 @@ pub struct Scope {
     pub settings: GatewaySettings,
     /// Everything that is measured.
     pub metrics: Arc<Metrics>,
+    /// Writes statuses.
+    pub statuses: Statuses,
     servers: Queue<McpServer>,
     policies: Queue<ToolPolicy>,
     grants: Queue<ToolGrant>,
@@ -66,6 +69,7 @@ where
     let (policies, policy_requests) = Queue::new();
     let (grants, grant_requests) = Queue::new();
     let scope = Arc::new(Scope {
+        statuses: Statuses::new(parts.client.clone(), parts.metrics.clone()),
         client: parts.client,
         stores,
         ledger: Ledger::default(),

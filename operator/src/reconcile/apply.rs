@@ -16,14 +16,12 @@ use toolgate_policy::Bundle;
 
 use super::build::{Child, Prepared};
 use super::memory::{AppliedBundle, Memory, Written};
+use super::validate::BUNDLE_BYTES_MAX;
 use crate::child::ChildKind;
 use crate::labels::MANAGER;
 use crate::metrics::Metrics;
 
 pub use difference::{Decision, decide};
-
-/// The most bytes of a bundle. A ConfigMap takes 1 MiB of data; the rest is for what it is wrapped in.
-pub const BUNDLE_BYTES_MAX: usize = 1_000_000;
 
 /// Where an apply writes.
 pub struct Target<'a> {

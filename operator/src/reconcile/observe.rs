@@ -8,7 +8,7 @@ use kube::runtime::reflector::ObjectRef;
 use serde_json::Value;
 use toolgate_crds::status::McpServerStatus;
 use toolgate_crds::{INTEGER_MAX, McpServer, ToolGrant, ToolPolicy};
-use toolgate_policy::Bundle;
+use toolgate_policy::{Bundle, InvalidBundle};
 
 use super::build::BUNDLE_KEY;
 use super::memory::Memory;
@@ -42,9 +42,11 @@ pub struct Observed {
 /// Gathers what is known of a server.
 pub fn observe(stores: &Stores, server: Arc<Raw<McpServer>>, memory: Memory) -> Observed {
     let name = names::child(server.name(), server.uid());
-    let (stored_bundle, stored_revision) = stored(stores, &server, &name);
+    let config_map = own_config_map(stores, &server, &name);
     // What this process wrote itself is newer than any cache, and nobody else has touched it.
-    let previous = memory.applied.as_ref().map(|applied| applied.bundle.clone()).or(stored_bundle);
+    let applied = memory.applied.as_ref().map(|applied| applied.bundle.clone());
+    let previous = applied.or_else(|| config_map.as_deref().and_then(stored_bundle));
+    let stored_revision = config_map.as_deref().and_then(stored_revision);
     let child = |kind| Some((kind, stores.child(kind, server.namespace(), &name)?));
     let status: McpServerStatus = server.status();
     Observed {
@@ -76,22 +78,22 @@ pub fn names_server(references: &Value, server: &str) -> bool {
     })
 }
 
-fn stored(stores: &Stores, server: &Raw<McpServer>, name: &str) -> (Option<Arc<Bundle>>, Option<i64>) {
-    let Some(config_map) = stores.config_maps.get(&ObjectRef::new(name).within(server.namespace())) else {
-        return (None, None);
+fn own_config_map(stores: &Stores, server: &Raw<McpServer>, name: &str) -> Option<Arc<ConfigMap>> {
+    let config_map = stores.config_maps.get(&ObjectRef::new(name).within(server.namespace()));
+    config_map.filter(|config_map| is_controlled_by(config_map, server.uid()))
+}
+
+fn stored_bundle(config_map: &ConfigMap) -> Option<Arc<Bundle>> {
+    let text = config_map.data.as_ref()?.get(BUNDLE_KEY)?;
+    let lost = |error: &InvalidBundle| {
+        tracing::warn!(config_map = config_map.metadata.name, %error, "what was in force before is lost");
     };
-    if !is_controlled_by(&config_map, server.uid()) {
-        return (None, None);
-    }
-    let annotations = config_map.metadata.annotations.as_ref();
-    let revision = annotations.and_then(|annotations| annotations.get(labels::REVISION)?.parse().ok());
-    let text = config_map.data.as_ref().and_then(|data| data.get(BUNDLE_KEY));
-    let bundle = text.and_then(|text| {
-        let unreadable = |error| tracing::warn!(config_map = name, %error, "the last bundle is lost");
-        Bundle::from_json(text).map_err(unreadable).ok()
-    });
-    let revision = revision.max(bundle.as_ref().map(|bundle| bundle.revision));
-    (bundle.map(Arc::new), revision)
+    Bundle::from_json(text).inspect_err(lost).ok().map(Arc::new)
+}
+
+// Also of a bundle that cannot be read: what follows must be newer than it.
+fn stored_revision(config_map: &ConfigMap) -> Option<i64> {
+    config_map.metadata.annotations.as_ref()?.get(labels::REVISION)?.parse().ok()
 }
 
 fn is_controlled_by(config_map: &ConfigMap, uid: &str) -> bool {

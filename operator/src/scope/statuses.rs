@@ -24,7 +24,7 @@ pub(super) async fn policy(policy: Arc<Raw<ToolPolicy>>, scope: Arc<Scope>) -> R
         let targets = scope.targets(policy.namespace(), policy.uid(), &candidate.servers, of);
         let status = status::policy::status(&policy, &candidate, &targets, Timestamp::now());
         if let Some(status) = status.filter(|status| status::policy::differs(&policy, status)) {
-            status::write(&scope.client, &scope.metrics, &policy, &status).await?;
+            scope.statuses.write(&policy, &status).await?;
         }
     }
     Ok(Action::requeue(RESYNC))
@@ -41,7 +41,7 @@ pub(super) async fn grant(grant: Arc<Raw<ToolGrant>>, scope: Arc<Scope>) -> Resu
     let targets = scope.targets(grant.namespace(), grant.uid(), &candidate.servers, of);
     let status = status::grant::status(&grant, &candidate, &targets, now);
     if let Some(status) = status.filter(|status| status::grant::differs(&grant, status)) {
-        status::write(&scope.client, &scope.metrics, &grant, &status).await?;
+        scope.statuses.write(&grant, &status).await?;
     }
     // Its status changes by itself once it expires.
     let expiry = status::grant::expires_at(&candidate).filter(|expiry| *expiry > now);

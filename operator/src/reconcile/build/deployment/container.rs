@@ -16,6 +16,8 @@ use crate::reconcile::build::{BUNDLE_KEY, GatewaySettings, child_name};
 
 /// Where the bundle is mounted.
 const BUNDLE_PATH: &str = "/etc/toolgate/bundle";
+/// How long a gateway still takes calls after it was told to stop, until nobody sends it any.
+const DRAIN_SECONDS: u32 = 5;
 /// What a gateway asks for where the server does not say.
 const DEFAULT_REQUESTS: [(&str, &str); 2] = [("cpu", "50m"), ("memory", "64Mi")];
 
@@ -63,6 +65,7 @@ fn arguments(server: &BundledServer) -> Vec<String> {
         ("--credentials", CREDENTIALS_PATH.to_owned()),
         ("--listen", format!("0.0.0.0:{MCP_PORT}")),
         ("--admin", format!("0.0.0.0:{ADMIN_PORT}")),
+        ("--drain-seconds", DRAIN_SECONDS.to_string()),
     ]
     .into_iter()
     .flat_map(|(flag, value)| [flag.to_owned(), value])
