@@ -1,5 +1,8 @@
 //! Walks a schema over a document and collects every fault.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, PoisonError, RwLock};
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
@@ -91,11 +94,24 @@ fn string(path: &str, text: &str, schema: &JSONSchemaProps, errors: &mut Vec<Fie
         }
     }
     if let Some(pattern) = &schema.pattern {
-        let matches = Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text));
-        if !matches {
+        if !matches(pattern, text) {
             errors.push(FieldError::new(path, format!("{text:?} must match {pattern}")));
         }
     }
+}
+
+// Patterns come from our own schemas alone, so there are few; compiling one anew for each string would take seconds for
+// a large policy.
+fn matches(pattern: &str, text: &str) -> bool {
+    static COMPILED: LazyLock<RwLock<HashMap<String, Option<Regex>>>> = LazyLock::new(RwLock::default);
+    let known = COMPILED.read().unwrap_or_else(PoisonError::into_inner).get(pattern).cloned();
+    let regex = known.unwrap_or_else(|| {
+        let regex = Regex::new(pattern).ok();
+        let mut compiled = COMPILED.write().unwrap_or_else(PoisonError::into_inner);
+        compiled.insert(pattern.to_owned(), regex.clone());
+        regex
+    });
+    regex.is_some_and(|regex| regex.is_match(text))
 }
 
 fn integer(path: &str, number: &serde_json::Number, schema: &JSONSchemaProps, errors: &mut Vec<FieldError>) {
