@@ -11,6 +11,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
+use crate::strict::{Kind, seed};
 use crate::{McpServer, ToolGrant, ToolPolicy};
 
 pub use admission::admission_policies;
@@ -24,11 +25,16 @@ pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
         .collect()
 }
 
-/// Marks every object level, the root and the spec included, to preserve keys that the schema does not know.
+/// Marks every object level, the root and the spec included, to preserve keys that the schema does not know; and
+/// teaches a policy the words of a hosted gateway's `policy.json`.
 pub(crate) fn preserving(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    let speaks_seed = crd.spec.names.kind == ToolPolicy::KIND;
     let root = schema_mut(&mut crd);
     root.x_kubernetes_preserve_unknown_fields = Some(true);
     if let Some(spec) = root.properties.as_mut().and_then(|properties| properties.get_mut("spec")) {
+        if speaks_seed {
+            seed::extend(spec);
+        }
         preserve(spec);
     }
     crd

@@ -5,6 +5,7 @@
 //! becomes a spec. Nothing is pruned, defaulted or rounded on the way.
 
 mod check;
+pub(crate) mod seed;
 mod spelling;
 
 use std::fmt;
@@ -37,6 +38,8 @@ pub trait Kind {
     type Spec: DeserializeOwned;
     /// The kind's name.
     const KIND: &'static str;
+    /// Whether the spec may have the words of a hosted gateway's `policy.json`.
+    const SEED: bool;
     /// The schema of the whole object, as the generated CRD has it.
     fn schema() -> &'static JSONSchemaProps;
 }
@@ -49,8 +52,11 @@ pub fn parse<K: Kind>(object: &Value) -> Result<K::Spec, Vec<FieldError>> {
     let mut errors = Vec::new();
     identity::<K>(object, &mut errors);
     check::object(object, K::schema(), &mut errors);
+    let mut spec = object.get("spec").cloned().unwrap_or(Value::Null);
+    if errors.is_empty() && K::SEED {
+        seed::rewrite(&mut spec, &mut errors);
+    }
     if errors.is_empty() {
-        let spec = object.get("spec").cloned().unwrap_or(Value::Null);
         return serde_json::from_value(spec)
             .map_err(|error| vec![FieldError::new("spec", error.to_string())]);
     }
@@ -75,10 +81,11 @@ fn bounded(mut errors: Vec<FieldError>) -> Vec<FieldError> {
 }
 
 macro_rules! kind {
-    ($kind:ident, $spec:ident) => {
+    ($kind:ident, $spec:ident, $seed:literal) => {
         impl Kind for $kind {
             type Spec = $spec;
             const KIND: &'static str = stringify!($kind);
+            const SEED: bool = $seed;
 
             fn schema() -> &'static JSONSchemaProps {
                 static SCHEMA: OnceLock<JSONSchemaProps> = OnceLock::new();
@@ -88,9 +95,9 @@ macro_rules! kind {
     };
 }
 
-kind!(McpServer, McpServerSpec);
-kind!(ToolPolicy, ToolPolicySpec);
-kind!(ToolGrant, ToolGrantSpec);
+kind!(McpServer, McpServerSpec, false);
+kind!(ToolPolicy, ToolPolicySpec, true);
+kind!(ToolGrant, ToolGrantSpec, false);
 
 // === impl FieldError ===
 

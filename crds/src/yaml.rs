@@ -15,6 +15,9 @@ use crate::strict::{FieldError, member};
 /// The largest file that is read, in bytes.
 pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// The most values of a file: keys, scalars, lists and maps together.
+pub const VALUES_MAX: usize = 1_000_000;
+
 /// One document of a file.
 #[derive(Clone, Debug)]
 pub struct Document {
@@ -37,7 +40,10 @@ pub fn documents(text: &str) -> Result<Vec<Document>, InvalidYaml> {
     if text.len() > FILE_BYTES_MAX {
         return Err(InvalidYaml(format!("{} bytes; at most {FILE_BYTES_MAX} are read", text.len())));
     }
-    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::PassThrough };
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        budget: serde_saphyr::budget! { max_nodes: VALUES_MAX },
+    };
     let nodes: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options)
         .map_err(|error| InvalidYaml(error.without_snippet().to_string()))?;
     Ok(nodes.into_iter().filter(|node| !matches!(node.value, Node::Null)).map(Document::new).collect())
@@ -66,7 +72,10 @@ impl Document {
             if let Some(line) = self.lines.get(path) {
                 return Some(*line);
             }
-            path = &path[..path.rfind(['.', '['])?];
+            if path.is_empty() {
+                return None;
+            }
+            path = &path[..path.rfind(['.', '[']).unwrap_or(0)];
         }
     }
 

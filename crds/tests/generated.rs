@@ -2,6 +2,8 @@
 //!
 //! A manifest that has drifted is written anew, and the test fails once so that the change is seen and committed.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests only")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

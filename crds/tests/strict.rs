@@ -1,5 +1,7 @@
 //! What the strict parse refuses, and that it names every fault.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests only")]
+
 use serde_json::{Value, json};
 use toolgate_crds::strict::{self, ERRORS_MAX};
 use toolgate_crds::{McpServer, ToolGrant, ToolPolicy, yaml};
@@ -149,4 +151,66 @@ fn what_is_no_yaml_is_refused_with_its_place() {
     assert!(error.starts_with("invalid YAML: ") && error.contains("line"), "{error}");
     assert!(yaml::documents(&" ".repeat(yaml::FILE_BYTES_MAX)).is_ok());
     assert!(yaml::documents(&" ".repeat(yaml::FILE_BYTES_MAX + 1)).is_err());
+}
+
+#[test]
+fn a_pasted_policy_json_means_what_it_says() {
+    let seed: Value = serde_json::from_str(
+        r#"{"version":"1","default":"deny","hide":["delete_account"],
+            "all_tools":{"limits":[]},
+            "tools":{"create_charge":{"require":[],
+                "deny_if":[{"conditions":[{"path":"args.amount","op":"not_in","value":[100]}],"on_deny":"text"}],
+                "limits":[{"counter":"x_rate","window":"minute","max":30,"scope":"grant"}],
+                "rate_limit":{"max":10,"window":60}}}}"#,
+    )
+    .unwrap();
+    let mut spec = seed;
+    spec["targetRefs"] = json!([{"kind": "McpServer", "name": "k"}]);
+    let parsed = strict::parse::<ToolPolicy>(&policy(&spec)).unwrap();
+    let entry = &parsed.tools["create_charge"];
+    let rule =
+        json!({"conditions": [{"path": "args.amount", "op": "notIn", "value": [100]}], "reason": "text"});
+    assert_eq!(json!(entry.deny_if), json!([rule]));
+    let short = json!({"counter": "rate_limit.create_charge", "window": "60s", "max": 10, "scope": "grant"});
+    assert_eq!(json!(entry.limits[1]), short);
+    assert!(parsed.all_tools.is_some());
+}
+
+#[test]
+fn both_spellings_in_one_object_are_refused() {
+    let rule = json!({"path": "args.a", "op": "exists", "reason": "a", "on_deny": "b"});
+    let spec = json!({
+        "targetRefs": [{"kind": "McpServer", "name": "k"}],
+        "allTools": {}, "all_tools": {},
+        "tools": {"a": {"denyIf": [rule], "deny_if": []}},
+    });
+    assert_eq!(
+        errors(&policy(&spec)),
+        [
+            "spec.all_tools: means the same as allTools, which is there too",
+            "spec.tools.a.deny_if: means the same as denyIf, which is there too",
+            "spec.tools.a.denyIf[0].on_deny: means the same as reason, which is there too",
+        ]
+    );
+}
+
+#[test]
+fn a_typo_beside_the_seeds_words_is_refused_too() {
+    let spec = json!({
+        "version": "2",
+        "targetRefs": [{"kind": "McpServer", "name": "k"}],
+        "all_tools": {"limts": []},
+        "tools": {"a": {"deny_if": [{"pth": "args.a"}], "rate_limit": {"max": 0, "windw": 60}}},
+    });
+    assert_eq!(
+        errors(&policy(&spec)),
+        [
+            "spec.all_tools.limts: unknown field; did you mean limits?",
+            "spec.tools.a.deny_if[0].pth: unknown field; did you mean path?",
+            "spec.tools.a.rate_limit.window: is required",
+            "spec.tools.a.rate_limit.max: must be at least 1",
+            "spec.tools.a.rate_limit.windw: unknown field; did you mean window?",
+            "spec.version: must be one of 1, not \"2\"",
+        ]
+    );
 }

@@ -93,10 +93,8 @@ fn string(path: &str, text: &str, schema: &JSONSchemaProps, errors: &mut Vec<Fie
                 .push(FieldError::new(path, format!("must be one of {}, not {text:?}", allowed.join(", "))));
         }
     }
-    if let Some(pattern) = &schema.pattern {
-        if !matches(pattern, text) {
-            errors.push(FieldError::new(path, format!("{text:?} must match {pattern}")));
-        }
+    if let Some(pattern) = schema.pattern.as_ref().filter(|pattern| !matches(pattern, text)) {
+        errors.push(FieldError::new(path, format!("{text:?} must match {pattern}")));
     }
 }
 

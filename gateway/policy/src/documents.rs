@@ -60,7 +60,9 @@ impl Documents {
         let (kind, name) = (text(&document.value["kind"]), text(&document.value["metadata"]["name"]));
         let api_version = text(&document.value["apiVersion"]);
         let object = format!("{kind}/{name}");
-        let foreign = !api_version.is_empty() && api_version.split('/').next() != Some(GROUP);
+        // A list may hold anything, ours too: passing over it would be passing over what is in it.
+        let is_list = api_version == "v1" && kind.ends_with("List");
+        let foreign = !api_version.is_empty() && api_version.split('/').next() != Some(GROUP) && !is_list;
         if foreign && !kind.is_empty() {
             self.ignored.push(object);
             return;
@@ -72,6 +74,7 @@ impl Documents {
             "McpServer" => keep(&mut self.servers, Candidate::server(&value), errors),
             "ToolPolicy" => keep(&mut self.policies, Candidate::policy(&value), errors),
             "ToolGrant" => keep(&mut self.grants, Candidate::grant(&value), errors),
+            _ if is_list => vec![FieldError::new("kind", "a list is not read; write its items as documents")],
             _ => {
                 errors.push(FieldError::new("kind", format!("{kind:?} is no kind of {API_VERSION}")));
                 errors
@@ -88,7 +91,8 @@ impl Documents {
 fn identified(mut value: Value, kind: &str, name: &str) -> Value {
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.entry("namespace").or_insert_with(|| NAMESPACE.into());
-        metadata.insert("uid".to_owned(), format!("{kind}/{name}").into());
+        let namespace = metadata.get("namespace").and_then(Value::as_str).unwrap_or(NAMESPACE).to_owned();
+        metadata.insert("uid".to_owned(), format!("{kind}/{namespace}/{name}").into());
     }
     value
 }
@@ -104,7 +108,9 @@ fn keep<S>(
     mut errors: Vec<FieldError>,
 ) -> Vec<FieldError> {
     errors.extend_from_slice(candidate.errors());
-    if let Some(twin) = kept.iter_mut().find(|twin| twin.name == candidate.name) {
+    if let Some(twin) =
+        kept.iter_mut().find(|twin| twin.name == candidate.name && twin.namespace == candidate.namespace)
+    {
         let error = FieldError::new("metadata.name", "is used by another object of this kind");
         twin.spec = Err(vec![error.clone()]);
         errors.push(error);
@@ -194,6 +200,30 @@ metadata: {name: q}
         assert_eq!(documents.policies.len(), 1);
         assert!(documents.policies[0].spec.is_err());
         assert_eq!(documents.faults.len(), 1);
+    }
+
+    #[test]
+    fn one_name_in_two_namespaces_is_two_objects() {
+        let one = |namespace: &str| {
+            format!(
+                "{{apiVersion: toolgate.dev/v1alpha1, kind: ToolPolicy, metadata: {{name: p, namespace: {namespace}}}, \
+                 spec: {{targetRefs: [{{kind: McpServer, name: crm}}]}}}}"
+            )
+        };
+        let mut documents = Documents::default();
+        documents.read("a.yaml", &one("prod"));
+        documents.read("b.yaml", &one("staging"));
+        assert_eq!((documents.policies.len(), documents.faults.len()), (2, 0));
+    }
+
+    #[test]
+    fn a_list_is_not_passed_over() {
+        let mut documents = Documents::default();
+        documents.read("a.yaml", "{apiVersion: v1, kind: List, items: []}");
+        assert_eq!(
+            documents.faults[0].to_string(),
+            "a.yaml:1: List/: kind: a list is not read; write its items as documents"
+        );
     }
 
     #[test]

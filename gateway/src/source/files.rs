@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use toolgate_crds::McpServerSpec;
 use toolgate_policy::{Candidate, Documents, Inputs, render};
 
 use super::{refuse, swap};
@@ -85,10 +86,12 @@ impl Files {
             return refuse(gateway, vec![format!("expected one McpServer, found {}", servers.len())]);
         };
         let current = gateway.holder.current();
+        let (policies, grants) =
+            (beside(server, &self.documents.policies), beside(server, &self.documents.grants));
         let rendered = render(&Inputs {
             server,
-            policies: &self.documents.policies,
-            grants: &self.documents.grants,
+            policies: &policies,
+            grants: &grants,
             previous: current.as_ref().map(|in_force| &in_force.bundle),
             revision_floor: 0,
         });
@@ -142,10 +145,15 @@ fn texts(path: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     paths.into_iter().map(text).collect()
 }
 
+// Objects reach no farther than their namespace.
+fn beside<S: Clone>(server: &Candidate<McpServerSpec>, candidates: &[Candidate<S>]) -> Vec<Candidate<S>> {
+    candidates.iter().filter(|candidate| candidate.namespace == server.namespace).cloned().collect()
+}
+
 // What an API server does: an object whose spec was edited gets the next generation.
 fn number<S: PartialEq>(candidates: &mut [Candidate<S>], before: &[Candidate<S>]) {
     for candidate in candidates {
-        let known = before.iter().find(|known| known.name == candidate.name);
+        let known = before.iter().find(|known| known.uid == candidate.uid);
         candidate.generation =
             known.map_or(1, |known| known.generation + i64::from(known.spec != candidate.spec));
     }

@@ -35,15 +35,10 @@ pub(crate) fn fault(mut fault: Fault) -> Finding {
 
 /// What is said of an object of another API group, such as `Secret/kommo-mcp`.
 pub(crate) fn ignored(file: &str, object: &str) -> Finding {
-    let (severity, message) = if object.starts_with("List/") {
-        // `kubectl get -o yaml` wraps what it prints. To pass over that would be to call anything clean.
-        (Severity::Error, "a List is not looked into; write its items as documents of their own")
-    } else {
-        (Severity::Note, "skipped, because it is of another API group")
-    };
-    let error = FieldError::new("", message);
+    let error = FieldError::new("", "skipped, because it is of another API group");
     let object = object.trim_end_matches('/').to_owned();
-    Finding { severity, fault: Fault { file: file.to_owned(), line: None, object, error } }
+    let fault = Fault { file: file.to_owned(), line: None, object, error };
+    Finding { severity: Severity::Note, fault }
 }
 
 impl Severity {

@@ -74,7 +74,7 @@ fn a_file_that_is_none_of_ours_is_refused() {
     assert!(invalid.len() == 1 && invalid[0].starts_with("a.yaml: invalid YAML: "), "{invalid:?}");
     assert_eq!(
         faults(b"apiVersion: v1\nkind: List\nitems: []\n"),
-        ["a.yaml: List: a List is not looked into; write its items as documents of their own"]
+        ["a.yaml:2: List: kind: a list is not read; write its items as documents"]
     );
 }
 
