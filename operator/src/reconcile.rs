@@ -57,7 +57,7 @@ pub async fn reconcile(server: Arc<Raw<McpServer>>, scope: Arc<Scope>) -> Result
     let memory = scope.ledger.memory(&key, server.uid());
     let observed = observe::observe(&scope.stores, server, memory);
     let floor = revision_floor(&scope, &observed).await;
-    let validated = validate::validate(&observed, floor);
+    let validated = validate::validate(&observed, &scope.candidates, floor);
     let applied = match &validated.bundle {
         Some((bundle, hash)) => {
             let prepared = build::build(bundle, hash, &scope.settings);

@@ -13,6 +13,7 @@ use kube::Client;
 use tokio::task::JoinSet;
 use toolgate_crds::{McpServer, ToolGrant, ToolPolicy};
 
+use crate::candidates::Candidates;
 use crate::gateways::Gateways;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -30,6 +31,8 @@ pub struct Scope {
     pub stores: Stores,
     /// What came of each server's last reconcile.
     pub ledger: Ledger,
+    /// Policies and grants as they were judged.
+    pub candidates: Candidates,
     /// Asks gateways.
     pub gateways: Gateways,
     /// How gateway pods are run.
@@ -73,6 +76,7 @@ where
         client: parts.client,
         stores,
         ledger: Ledger::default(),
+        candidates: Candidates::default(),
         gateways: Gateways::new(),
         settings: parts.settings,
         metrics: parts.metrics,

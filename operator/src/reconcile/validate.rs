@@ -1,9 +1,12 @@
 //! Judges every object and renders the bundle. No client, no clock.
 
+use std::sync::Arc;
+
 use toolgate_crds::{FieldError, ToolPolicySpec};
 use toolgate_policy::{Bundle, Candidate, Inputs, Rendered, Report, render};
 
 use super::observe::Observed;
+use crate::candidates::Candidates;
 
 /// The most bytes of a bundle. A ConfigMap takes 1 MiB of data; the rest is for what it is wrapped in.
 pub const BUNDLE_BYTES_MAX: usize = 1_000_000;
@@ -25,11 +28,12 @@ pub struct Validated {
 ///
 /// A bundle that is too large is the fault of the policies that are new in it: they are refused, so that everything else
 /// (a revoked grant above all) still comes into force.
-pub fn validate(observed: &Observed, revision_floor: i64) -> Validated {
+pub fn validate(observed: &Observed, candidates: &Candidates, revision_floor: i64) -> Validated {
     let server = Candidate::server(&observed.server.whole());
-    let mut policies: Vec<_> =
-        observed.policies.iter().map(|policy| Candidate::policy(&policy.whole())).collect();
-    let grants: Vec<_> = observed.grants.iter().map(|grant| Candidate::grant(&grant.whole())).collect();
+    let policies = observed.policies.iter().map(|policy| candidates.policy(policy));
+    let mut policies: Vec<_> = policies.map(Arc::unwrap_or_clone).collect();
+    let grants = observed.grants.iter().map(|grant| candidates.grant(grant));
+    let grants: Vec<_> = grants.map(Arc::unwrap_or_clone).collect();
     let render_with = |policies: &[Candidate<ToolPolicySpec>]| {
         render(&Inputs {
             server: &server,

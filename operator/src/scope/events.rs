@@ -1,8 +1,10 @@
 //! Which event concerns whom.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::reflector::Store;
 use kube::{Resource, ResourceExt};
 use toolgate_crds::{GROUP, McpServer, ToolGrant, ToolPolicy};
 
@@ -37,7 +39,18 @@ impl Scope {
     }
 
     pub(super) fn policy_seen(&self, seen: &Seen<'_, Raw<ToolPolicy>>) -> Vec<Request> {
-        let (Seen::Applied(policy) | Seen::Deleted(policy)) = seen else { return vec![Request::Everything] };
+        let policy = match seen {
+            Seen::Applied(policy) => policy,
+            Seen::Deleted(policy) => {
+                self.candidates.forget_policies(|uid| uid == policy.uid());
+                policy
+            }
+            Seen::Relisted => {
+                let uids = uids(&self.stores.policies);
+                self.candidates.forget_policies(|uid| !uids.contains(uid));
+                return vec![Request::Everything];
+            }
+        };
         let (namespace, name) = (policy.namespace(), policy.name());
         let mut requests =
             self.servers_of(namespace, policy.spec("targetRefs"), |views| views.policies.contains_key(name));
@@ -46,7 +59,18 @@ impl Scope {
     }
 
     pub(super) fn grant_seen(&self, seen: &Seen<'_, Raw<ToolGrant>>) -> Vec<Request> {
-        let (Seen::Applied(grant) | Seen::Deleted(grant)) = seen else { return vec![Request::Everything] };
+        let grant = match seen {
+            Seen::Applied(grant) => grant,
+            Seen::Deleted(grant) => {
+                self.candidates.forget_grants(|uid| uid == grant.uid());
+                grant
+            }
+            Seen::Relisted => {
+                let uids = uids(&self.stores.grants);
+                self.candidates.forget_grants(|uid| !uids.contains(uid));
+                return vec![Request::Everything];
+            }
+        };
         let (namespace, name) = (grant.namespace(), grant.name());
         let mut requests =
             self.servers_of(namespace, grant.spec("servers"), |views| views.grants.contains_key(name));
@@ -95,4 +119,8 @@ impl Scope {
         names.dedup();
         names.into_iter().map(|name| Request::Server(namespace.to_owned(), name)).collect()
     }
+}
+
+fn uids<K: Resource<DynamicType = ()> + 'static>(store: &Store<Raw<K>>) -> BTreeSet<String> {
+    store.state().iter().map(|object| object.uid().to_owned()).collect()
 }

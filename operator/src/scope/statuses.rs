@@ -7,7 +7,6 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use toolgate_crds::{ToolGrant, ToolPolicy};
-use toolgate_policy::Candidate;
 
 use super::Scope;
 use crate::raw::Raw;
@@ -18,7 +17,7 @@ use crate::view::{View, Views};
 /// Writes a policy's status where it says something else than before.
 pub(super) async fn policy(policy: Arc<Raw<ToolPolicy>>, scope: Arc<Scope>) -> Result<Action, kube::Error> {
     if scope.knows_all_servers(policy.namespace()) {
-        let candidate = Candidate::policy(&policy.whole());
+        let candidate = scope.candidates.policy(&policy);
         let name = policy.name();
         let of = |views: &Views| views.policies.get(name).cloned();
         let targets = scope.targets(policy.namespace(), policy.uid(), &candidate.servers, of);
@@ -35,7 +34,7 @@ pub(super) async fn grant(grant: Arc<Raw<ToolGrant>>, scope: Arc<Scope>) -> Resu
     if !scope.knows_all_servers(grant.namespace()) {
         return Ok(Action::requeue(RESYNC));
     }
-    let (candidate, now) = (Candidate::grant(&grant.whole()), Timestamp::now());
+    let (candidate, now) = (scope.candidates.grant(&grant), Timestamp::now());
     let name = grant.name();
     let of = |views: &Views| views.grants.get(name).cloned();
     let targets = scope.targets(grant.namespace(), grant.uid(), &candidate.servers, of);
