@@ -3,4 +3,5 @@
 //! Nothing here is part of the product, and no product crate may depend on it.
 
 pub mod agent;
+pub mod cluster;
 pub mod kommo;

@@ -1,0 +1,98 @@
+//! `demo`: the whole story on a real Kubernetes, told as it happens. It fails if anything differs from the promise.
+//!
+//! With `KEEP=1` everything is left running, and how to use it is printed.
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use toolgate_e2e::cluster::{
+    Cluster, Error, Images, Operator, RELEASE_NAMESPACE, SAMPLE_TOKEN, Stage, Story, dump, walk,
+};
+
+/// The namespace of the demo.
+const NAMESPACE: &str = "demo";
+
+/// The name of the disposable cluster's folder.
+const CLUSTER: &str = "run";
+
+/// How the process ends where no cluster can be used.
+const EXIT_CANNOT_BE_USED_HERE: u8 = 77;
+
+fn main() -> ExitCode {
+    let story = Story::aloud();
+    println!("Toolgate on a real Kubernetes. Nothing of this machine's is used but its kernel.\n");
+    match run(&story) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nthe demo failed: {error:#}");
+            match error.downcast_ref::<Error>() {
+                Some(Error::NotUsable(_)) => ExitCode::from(EXIT_CANNOT_BE_USED_HERE),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn run(story: &Story) -> anyhow::Result<()> {
+    println!("A cluster (e2e/cluster/up; E2E_KUBECONFIG names one of your own instead)");
+    let cluster = Cluster::ready(CLUSTER)?;
+    story.step("the cluster is up");
+    let keep = env::var_os("KEEP").is_some_and(|keep| keep != "0");
+    let played = play(&cluster, story);
+    if played.is_err() {
+        dump(&cluster.kubectl, NAMESPACE);
+    }
+    if keep {
+        how_to_use(&cluster);
+        return played;
+    }
+    story.chapter("The end");
+    let cleaned = clean(cluster, story).context("taking everything away");
+    played.and(cleaned)
+}
+
+fn play(cluster: &Cluster, story: &Story) -> anyhow::Result<()> {
+    story.chapter("Toolgate");
+    cluster.kubectl.run(&["delete", "namespace", NAMESPACE, "--ignore-not-found"])?;
+    let images = Images::provide(cluster)?;
+    story.step("operator, gateway, a stand-in for the Kommo MCP server and an agent are there as images");
+    Operator::install(cluster, &images)?;
+    story.step(format!("helm install toolgate charts/toolgate --namespace {RELEASE_NAMESPACE} --wait"));
+    let stage = Stage::set(cluster, &images, NAMESPACE)?;
+    story.step(format!("namespace {NAMESPACE} (Pod Security: restricted) with the stand-in and its Secret"));
+    walk(&stage, story)?;
+    Ok(())
+}
+
+fn clean(cluster: Cluster, story: &Story) -> anyhow::Result<()> {
+    if cluster.is_started_here() {
+        cluster.leave()?;
+        story.step("the cluster is down and nothing of it is left");
+        return Ok(());
+    }
+    cluster.kubectl.run(&["delete", "namespace", NAMESPACE])?;
+    let uninstall = ["uninstall", "toolgate", "--namespace", RELEASE_NAMESPACE, "--wait"];
+    cluster.helm(&uninstall)?.success()?;
+    cluster.kubectl.run(&["delete", "namespace", RELEASE_NAMESPACE])?;
+    story.step(
+        "the cluster was here before: the demo's namespaces and the release are gone, the CRDs are kept",
+    );
+    Ok(())
+}
+
+fn how_to_use(cluster: &Cluster) {
+    let kubeconfig = cluster.kubectl.kubeconfig().display();
+    println!("\nLeft as it is. To use it:");
+    println!("  export KUBECONFIG={kubeconfig}");
+    if cluster.folder().is_some() {
+        println!("  export PATH=$PWD/e2e/cluster/.cache/bin:$PATH");
+    }
+    println!("  kubectl --namespace {NAMESPACE} port-forward service/kommo-toolgate 8080:80");
+    println!("  TOOLGATE_TOKEN={SAMPLE_TOKEN} target/debug/agent --url http://127.0.0.1:8080/mcp tools");
+    println!("  kubectl --namespace {NAMESPACE} edit toolpolicy kommo-sales");
+    if let Some(folder) = cluster.folder() {
+        println!("  CLUSTER_DIR={} e2e/cluster/down     # ends all of it", folder.display());
+    }
+}

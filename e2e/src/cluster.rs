@@ -1,0 +1,116 @@
+//! A Kubernetes for the scenarios and the demo, used as its users do: by kubectl and helm.
+//!
+//! Nothing here sends a byte to a pod's or a Service's address from the host. The ways in are the API server (and its
+//! proxy), commands run in pods, and [`Cluster::enter`].
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+mod agent;
+mod audit;
+mod books;
+mod command;
+mod dump;
+mod edit;
+mod freeze;
+mod images;
+mod install;
+mod kubectl;
+mod metrics;
+mod place;
+mod runner;
+mod stage;
+mod story;
+mod walk;
+
+pub use agent::{AGENT, Caller, OTHER_TOKEN, SAMPLE_TOKEN};
+pub use audit::{Audit, Record};
+pub use books::Books;
+pub use command::{CommandError, Deadline, Ran};
+pub use dump::dump;
+pub use edit::{Edit, Measured};
+pub use freeze::{Frozen, restart_container};
+pub use images::{Image, Images};
+pub use install::{Operator, RELEASE_NAMESPACE};
+pub use kubectl::Kubectl;
+pub use metrics::{Metrics, Series};
+pub use place::Cluster;
+pub use runner::{Scenario, World, run};
+pub use stage::{GRANT, POLICY, SERVER, Stage};
+pub use story::Story;
+pub use walk::{TOOLS_LISTED, walk};
+
+/// Why something on a cluster did not go as it has to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A command failed or took too long.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// No cluster can run on this machine, and none was named.
+    #[error("no cluster can be used here: {0}")]
+    NotUsable(String),
+    /// Something differs from what is promised.
+    #[error("{0}")]
+    Broken(String),
+    /// An output that has to be JSON is not what it should be.
+    #[error("cannot read {what}: {source}; it is: {text}")]
+    Output {
+        /// Whose output.
+        what: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+        /// Its beginning.
+        text: String,
+    },
+    /// A file cannot be used.
+    #[error("cannot use {path}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// What is promised holds, or the error says what differs.
+///
+/// # Errors
+///
+/// If it does not hold.
+pub fn promise(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(Error::Broken(otherwise())) }
+}
+
+/// How long something may take to come true.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The pause between two looks: nothing tells when it comes true.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Looks until something holds.
+///
+/// # Errors
+///
+/// If looking fails, or if it does not hold in time.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> Result<bool, Error>) -> Result<(), Error> {
+    let end = Instant::now() + PATIENCE;
+    while !holds()? {
+        promise(Instant::now() < end, || format!("not within {} s: {what}", PATIENCE.as_secs()))?;
+        thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+/// The most characters of an output that an error repeats.
+const SHOWN_CHARACTERS: usize = 2_000;
+
+/// Reads JSON out of a program's output.
+pub(crate) fn parsed<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Result<T, Error> {
+    let failed = |source| Error::Output {
+        what: what.to_owned(),
+        source,
+        text: text.chars().take(SHOWN_CHARACTERS).collect(),
+    };
+    serde_json::from_str(text).map_err(failed)
+}

@@ -1,0 +1,150 @@
+//! Plays scenarios on one cluster with one installation: first those that leave each other alone, all at once, then
+//! those that take something away from all, one by one.
+//!
+//! Without a cluster nothing is played, and that is said loudly.
+
+use std::env;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Instant;
+
+use super::Error;
+use super::dump::dump;
+use super::images::Images;
+use super::install::{Operator, RELEASE_NAMESPACE};
+use super::place::Cluster;
+use super::stage::Stage;
+
+/// Makes it a failure that no cluster can be used.
+const REQUIRE: &str = "TOOLGATE_REQUIRE_CLUSTER";
+
+/// Leaves everything as it is after the last scenario.
+const KEEP: &str = "KEEP";
+
+/// What is left of an earlier run on the same cluster.
+const LEFTOVERS: &str = "--selector=e2e.toolgate.dev/scenario";
+
+/// What all scenarios share.
+#[derive(Debug)]
+pub struct World<'c> {
+    /// The cluster.
+    pub cluster: &'c Cluster,
+    /// The images.
+    pub images: &'c Images,
+    /// The installed operator.
+    pub operator: Operator<'c>,
+}
+
+/// One scenario. It is played in a namespace of its name.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// Its name, with hyphens.
+    pub name: &'static str,
+    /// What is done and expected.
+    pub play: fn(&World<'_>, &str) -> Result<(), Error>,
+}
+
+impl World<'_> {
+    /// Sets the stage of a scenario.
+    ///
+    /// # Errors
+    ///
+    /// If something in it does not come to run.
+    pub fn stage(&self, name: &str) -> Result<Stage<'_>, Error> {
+        Stage::set(self.cluster, self.images, name)
+    }
+}
+
+/// Plays the scenarios whose names have one of the words of the command line in them, or all.
+pub fn run(together: &[Scenario], alone: &[Scenario]) -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let all = || together.iter().chain(alone);
+    if words.iter().any(|word| word == "--list") {
+        all().for_each(|scenario| println!("{}: test", scenario.name));
+        return ExitCode::SUCCESS;
+    }
+    let words: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    let is_chosen = |scenario: &&Scenario| {
+        words.is_empty() || words.iter().any(|word| scenario.name.contains(word.as_str()))
+    };
+    let together: Vec<Scenario> = together.iter().filter(is_chosen).copied().collect();
+    let alone: Vec<Scenario> = alone.iter().filter(is_chosen).copied().collect();
+    let count = together.len() + alone.len();
+    if count == 0 {
+        return ExitCode::SUCCESS;
+    }
+    match play(&together, &alone) {
+        Ok(failures) => report(count, failures),
+        Err(Error::NotUsable(reason)) => not_run(count, &reason),
+        Err(error) => {
+            println!("\nno scenario could be played: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report(count: usize, failures: usize) -> ExitCode {
+    println!("\ncluster scenarios: {} ok, {failures} failed", count - failures);
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn not_run(count: usize, reason: &str) -> ExitCode {
+    println!("\nNOT RUN: {count} cluster scenarios: {reason}");
+    if env::var_os(REQUIRE).is_some_and(|value| value == "1") {
+        println!("{REQUIRE}=1 makes this a failure");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn play(together: &[Scenario], alone: &[Scenario]) -> Result<usize, Error> {
+    let cluster = Cluster::ready("test")?;
+    let started = Instant::now();
+    let images = Images::provide(&cluster)?;
+    cluster.kubectl.run(&["delete", "namespaces", LEFTOVERS, "--ignore-not-found"])?;
+    let operator =
+        Operator::install(&cluster, &images).inspect_err(|_| dump(&cluster.kubectl, RELEASE_NAMESPACE))?;
+    println!("images loaded and chart installed in {:.1} s", started.elapsed().as_secs_f64());
+    let world = World { cluster: &cluster, images: &images, operator };
+    let mut failures = thread::scope(|scope| {
+        let playing: Vec<_> =
+            together.iter().map(|scenario| scope.spawn(|| play_one(&world, scenario))).collect();
+        playing.into_iter().map(|one| usize::from(!one.join().unwrap_or(false))).sum::<usize>()
+    });
+    for scenario in alone {
+        failures += usize::from(!play_one(&world, scenario));
+    }
+    if env::var_os(KEEP).is_some() {
+        println!("left as it is: export KUBECONFIG={}", cluster.kubectl.kubeconfig().display());
+        return Ok(failures);
+    }
+    if !cluster.is_started_here() {
+        cluster.kubectl.run(&["delete", "namespaces", LEFTOVERS, "--ignore-not-found", "--wait=false"])?;
+    }
+    cluster.leave()?;
+    Ok(failures)
+}
+
+fn play_one(world: &World<'_>, scenario: &Scenario) -> bool {
+    let started = Instant::now();
+    // A panic is a failure like any other, and must not take the others along.
+    let played =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (scenario.play)(world, scenario.name)));
+    let seconds = started.elapsed().as_secs_f64();
+    let failure = match played {
+        Ok(Ok(())) => {
+            println!("scenario {} ... ok ({seconds:.1} s)", scenario.name);
+            return true;
+        }
+        Ok(Err(error)) => words(&error),
+        Err(_) => "it panicked".to_owned(),
+    };
+    println!("scenario {} ... FAILED ({seconds:.1} s): {failure}", scenario.name);
+    dump(&world.cluster.kubectl, scenario.name);
+    false
+}
+
+fn words(error: &Error) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |cause| (*cause).source());
+    causes.map(ToString::to_string).collect::<Vec<String>>().join(": ")
+}
