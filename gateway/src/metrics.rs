@@ -1,9 +1,10 @@
 //! Every metric of the gateway, in one place. Labels come from closed or declared sets.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -41,9 +42,11 @@ pub enum Rejected {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    server: String,
+    // Not known yet if there was nothing good to say it.
+    server: ArcSwap<String>,
     calls: IntCounterVec,
     audits: IntCounterVec,
+    requests: IntCounterVec,
     rejected: IntCounterVec,
     upstream_errors: IntCounterVec,
     call_seconds: HistogramVec,
@@ -78,6 +81,11 @@ impl Metrics {
         };
         let metrics = Self {
             calls: counters("toolgate_tool_calls_total", CALLS, &["server", "tool", "grant", "verdict"])?,
+            requests: counters(
+                "toolgate_requests_total",
+                REQUESTS,
+                &["server", "method", "grant", "verdict"],
+            )?,
             audits: counters(
                 "toolgate_audit_verdicts_total",
                 AUDITS,
@@ -101,13 +109,22 @@ impl Metrics {
             )?,
             revision: gauges("toolgate_config_revision", "Revision of the bundle that is enforced.")?,
             config_trouble: gauges("toolgate_config_refused", CONFIG_REFUSED)?,
-            server: server.to_owned(),
+            server: ArcSwap::from_pointee(server.to_owned()),
             seen_tools: Mutex::default(),
             registry: registry.clone(),
         };
         metrics.config_trouble.with_label_values(&[server]).set(0);
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(metrics)
+    }
+
+    /// Takes the server's name from what is in force, where it was not known at the start.
+    pub fn name_server(&self, server: &str) {
+        if self.server.load().as_str() != server {
+            self.server.store(Arc::new(server.to_owned()));
+            self.config_trouble.reset();
+            self.revision.reset();
+        }
     }
 
     /// The label of a tool: its name if it is declared or was seen in the server's list, else [`OTHER_TOOL`].
@@ -117,40 +134,51 @@ impl Metrics {
 
     /// Counts a decision. `tool` is a label.
     pub fn decided(&self, tool: &str, grant: &str, outcome: Outcome) {
-        self.calls.with_label_values(&[self.server.as_str(), tool, grant, outcome.as_str()]).inc();
+        self.calls.with_label_values(&[self.server.load().as_str(), tool, grant, outcome.as_str()]).inc();
+    }
+
+    /// Counts a decision on something that is no tool call. `method` is one of the protocol's.
+    pub fn asked(&self, method: &str, grant: &str, outcome: Outcome) {
+        self.requests
+            .with_label_values(&[self.server.load().as_str(), method, grant, outcome.as_str()])
+            .inc();
     }
 
     /// Counts what a policy in audit mode would have said. `tool` is a label.
     pub fn audited(&self, policy: &str, tool: &str, grant: &str, outcome: Outcome) {
-        self.audits.with_label_values(&[self.server.as_str(), policy, tool, grant, outcome.as_str()]).inc();
+        self.audits
+            .with_label_values(&[self.server.load().as_str(), policy, tool, grant, outcome.as_str()])
+            .inc();
     }
 
     /// Measures a call, from its last byte to its answer's first.
     pub fn answered(&self, outcome: Outcome, took: Duration) {
-        self.call_seconds.with_label_values(&[&self.server, outcome.as_str()]).observe(took.as_secs_f64());
+        self.call_seconds
+            .with_label_values(&[self.server.load().as_str(), outcome.as_str()])
+            .observe(took.as_secs_f64());
     }
 
     /// Measures how long the server took of an allowed call.
     pub fn upstream_answered(&self, took: Duration) {
-        self.upstream_seconds.with_label_values(&[&self.server]).observe(took.as_secs_f64());
+        self.upstream_seconds.with_label_values(&[self.server.load().as_str()]).observe(took.as_secs_f64());
     }
 
     /// Counts a request that was refused before it was known what it asks for.
     pub fn rejected(&self, reason: Rejected) {
-        self.rejected.with_label_values(&[self.server.as_str(), reason.as_str()]).inc();
+        self.rejected.with_label_values(&[self.server.load().as_str(), reason.as_str()]).inc();
     }
 
     /// Counts a failure of the server, by kind.
     pub fn upstream_failed(&self, kind: &'static str) {
-        self.upstream_errors.with_label_values(&[self.server.as_str(), kind]).inc();
+        self.upstream_errors.with_label_values(&[self.server.load().as_str(), kind]).inc();
     }
 
     /// Notes which revision is enforced, and whether what came last could not be.
     pub fn configured(&self, revision: Option<i64>, refused: bool) {
         if let Some(revision) = revision {
-            self.revision.with_label_values(&[&self.server]).set(revision);
+            self.revision.with_label_values(&[self.server.load().as_str()]).set(revision);
         }
-        self.config_trouble.with_label_values(&[&self.server]).set(i64::from(refused));
+        self.config_trouble.with_label_values(&[self.server.load().as_str()]).set(i64::from(refused));
     }
 
     /// Notes a tool that the server lists: from now on it may be a label.
@@ -177,6 +205,7 @@ impl Metrics {
 }
 
 const CALLS: &str = "Tool calls by what was decided of them. Every decision is counted once.";
+const REQUESTS: &str = "Requests for resources, prompts and completions by what was decided of them.";
 const AUDITS: &str = "What policies in audit mode would have said of tool calls.";
 const REJECTED: &str = "Requests refused before a tool was known, by reason.";
 const UPSTREAM_ERRORS: &str = "Failures of the guarded server, by kind.";

@@ -19,6 +19,8 @@ use crate::source::{bundle, files, watch as watching};
 use crate::upstream::Client;
 use crate::{admin, endpoint, listener};
 
+/// The label of the server before anything says its name.
+const UNKNOWN_SERVER: &str = "unknown";
 /// How often counters that ran out are dropped.
 const SWEEP: Duration = Duration::from_mins(1);
 
@@ -69,6 +71,7 @@ fn build(arguments: &Arguments, files: Option<&files::Files>) -> anyhow::Result<
         Some(files) => files.server_name().map_err(|error| anyhow!(error))?,
         None => bundled_name(arguments),
     };
+    let server = server.unwrap_or_else(|| UNKNOWN_SERVER.to_owned());
     let metrics = Metrics::new(&server).context("register metrics")?;
     let seal = Seal::new().map_err(|_| anyhow!("the system has no randomness"))?;
     let client = Client::new().context("read certificate authorities")?;
@@ -76,11 +79,10 @@ fn build(arguments: &Arguments, files: Option<&files::Files>) -> anyhow::Result<
     Ok(Gateway::new(metrics, credentials, seal, client, arguments.allowed_origin.clone()))
 }
 
-// Before the first bundle is there, only its ConfigMap's name says whose it will be.
-fn bundled_name(arguments: &Arguments) -> String {
+fn bundled_name(arguments: &Arguments) -> Option<String> {
     let text = arguments.bundle.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
     let bundle = text.and_then(|text| toolgate_policy::Bundle::from_json(&text).ok());
-    bundle.map_or_else(|| "unknown".to_owned(), |bundle| bundle.server.name)
+    bundle.map(|bundle| bundle.server.name)
 }
 
 fn follow(arguments: &Arguments, files: Option<files::Files>, gateway: &Arc<Gateway>) -> anyhow::Result<()> {

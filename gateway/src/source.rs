@@ -30,8 +30,11 @@ pub(crate) fn refuse(gateway: &Gateway, trouble: Vec<String>) {
 }
 
 fn note(gateway: &Gateway, refused: bool) {
-    let revision = gateway.holder.current().map(|in_force| in_force.bundle.revision);
-    gateway.metrics.configured(revision, refused);
+    let in_force = gateway.holder.current();
+    if let Some(in_force) = &in_force {
+        gateway.metrics.name_server(&in_force.bundle.server.name);
+    }
+    gateway.metrics.configured(in_force.map(|in_force| in_force.bundle.revision), refused);
 }
 
 fn log_trouble(gateway: &Gateway) {

@@ -6,6 +6,7 @@
 mod grant;
 mod policy;
 mod server;
+mod table;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use crate::law::Law;
 use crate::verdict::Rule;
 
 pub(crate) use grant::{CompiledGrant, Subject};
-pub(crate) use policy::{CompiledPolicy, Counter, Entry};
+pub(crate) use policy::{CompiledPolicy, Counter};
+pub(crate) use table::Entry;
 
 /// The reserved grant of requests without credentials, on servers that let them in.
 pub const ANONYMOUS: &str = "anonymous";

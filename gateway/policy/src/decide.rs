@@ -17,14 +17,16 @@ use crate::condition::{Item, Quantifier, Truth};
 use crate::counters::{Charge, Counters};
 use crate::json::Object;
 use crate::law::{Caller, Law};
-use crate::pattern::is_tool_name;
+use crate::target::Target;
 use crate::verdict::{Audited, Decision, Outcome, Permit, Refusal, Rule, Verdict};
 
-/// A call of a tool.
+/// What a caller asks for: a call of a tool, a read of a resource, a prompt.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// The tool's name, exactly as it goes to the server.
-    pub tool: &'a str,
+    /// What kind of thing it is.
+    pub target: Target,
+    /// Its name or URI, exactly as it goes to the server.
+    pub name: &'a str,
     /// The arguments, exactly as they go to the server.
     pub arguments: Option<&'a Object<'a>>,
 }
@@ -63,77 +65,88 @@ fn stages(
     counters: &mut Counters,
     now: Now,
 ) -> Result<Vec<Charge>, Refusal> {
-    visible(policies, call.tool)?;
-    denied(policies, call.tool)?;
+    mentionable(policies, call)?;
     conditions(policies, call)?;
     let charges = limits::room(policies, caller, call, counters, now)?;
-    held(policies, call.tool)?;
+    held(policies, call)?;
     Ok(charges)
 }
 
-/// Whether a tool is neither hidden nor unlisted. Lists and calls both ask this, so they cannot disagree.
-pub(crate) fn visible(policies: &[&CompiledPolicy], tool: &str) -> Result<(), Refusal> {
+/// The stages that look at the name alone.
+pub(crate) fn mentionable(policies: &[&CompiledPolicy], call: &Call<'_>) -> Result<(), Refusal> {
+    visible(policies, call.target, call.name)?;
+    denied(policies, call)
+}
+
+/// Whether a target is neither hidden nor unlisted. Lists and calls both ask this, so they cannot disagree.
+pub(crate) fn visible(policies: &[&CompiledPolicy], target: Target, name: &str) -> Result<(), Refusal> {
     let absent = |outcome, policy: &str, pointer| {
         let rule = Rule { policy: policy.to_owned(), pointer };
-        Err(Refusal { outcome, rule, reason: format!("Unknown tool: {tool}"), exhausted: None })
+        Err(Refusal { outcome, rule, reason: target.unknown(name), exhausted: None })
     };
-    if !is_tool_name(tool) {
-        return absent(Outcome::Unlisted, "", "(not a tool name)".to_owned());
+    if !target.can_be_named(name) {
+        return absent(Outcome::Unlisted, "", target.no_name().to_owned());
     }
-    for policy in policies {
-        if let Some(pattern) = policy.hide.iter().find(|pattern| pattern.matches(tool)) {
+    for policy in policies.iter().filter(|_| target == Target::Tool) {
+        if let Some(pattern) = policy.hide.iter().find(|pattern| pattern.matches(name)) {
             return absent(Outcome::Hidden, &policy.name, format!("hide/{}", pattern.as_str()));
         }
     }
     for policy in policies {
-        if policy.default == DefaultAction::Deny && !policy.entries(tool).any(|entry| entry.lists) {
+        if policy.default == DefaultAction::Deny
+            && !policy.table(target).entries(name).any(|entry| entry.lists)
+        {
             return absent(Outcome::Unlisted, &policy.name, "default".to_owned());
         }
     }
     Ok(())
 }
 
-fn denied(policies: &[&CompiledPolicy], tool: &str) -> Result<(), Refusal> {
-    match entry_with(policies, tool, Action::Deny) {
+fn denied(policies: &[&CompiledPolicy], call: &Call<'_>) -> Result<(), Refusal> {
+    match entry_with(policies, call, Action::Deny) {
         None => Ok(()),
         Some((policy, entry)) => {
-            let reason = entry.reason.clone().unwrap_or_else(|| format!("{tool} is denied"));
-            Err(refusal(Outcome::Denied, policy, action_of(entry), reason))
+            let reason = entry.reason.clone().unwrap_or_else(|| format!("{} is denied", call.name));
+            Err(refusal(Outcome::Denied, policy, action_of(call.target, entry), reason))
         }
     }
 }
 
 // Nobody can approve yet: a call that needs it is refused, and says so.
-fn held(policies: &[&CompiledPolicy], tool: &str) -> Result<(), Refusal> {
-    match entry_with(policies, tool, Action::Approve) {
+fn held(policies: &[&CompiledPolicy], call: &Call<'_>) -> Result<(), Refusal> {
+    match entry_with(policies, call, Action::Approve) {
         None => Ok(()),
         Some((policy, entry)) => {
-            let reason =
-                entry.reason.clone().unwrap_or_else(|| format!("{tool} needs the approval of a person"));
+            let reason = entry
+                .reason
+                .clone()
+                .unwrap_or_else(|| format!("{} needs the approval of a person", call.name));
             let reason = format!("{reason} (approvals are not available here yet)");
-            Err(refusal(Outcome::Held, policy, action_of(entry), reason))
+            Err(refusal(Outcome::Held, policy, action_of(call.target, entry), reason))
         }
     }
 }
 
 fn entry_with<'a>(
     policies: &[&'a CompiledPolicy],
-    tool: &'a str,
+    call: &Call<'a>,
     action: Action,
 ) -> Option<(&'a CompiledPolicy, &'a Entry)> {
-    let all = policies.iter().flat_map(|policy| policy.entries(tool).map(move |entry| (*policy, entry)));
+    let all = policies
+        .iter()
+        .flat_map(|policy| policy.table(call.target).entries(call.name).map(move |entry| (*policy, entry)));
     let matching = all.filter(|(_, entry)| entry.action == action);
     matching.min_by(|left, right| (&left.0.name, &left.1.key).cmp(&(&right.0.name, &right.1.key)))
 }
 
-fn action_of(entry: &Entry) -> String {
-    format!("tools/{}/action", entry.key)
+fn action_of(target: Target, entry: &Entry) -> String {
+    format!("{}/{}/action", target.member(), entry.key)
 }
 
 fn conditions(policies: &[&CompiledPolicy], call: &Call<'_>) -> Result<(), Refusal> {
     let mut refusals = Vec::new();
     for policy in policies {
-        for (pointer, narrowing) in policy.narrowings(call.tool) {
+        for (pointer, narrowing) in policy.narrowings(call.target, call.name) {
             let mut look = |items: &[Item], field: &str, quantifier, wanted| {
                 for (index, item) in items.iter().enumerate() {
                     let truth = item.evaluate(call.arguments, quantifier);

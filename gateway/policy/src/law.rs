@@ -5,9 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use toolgate_crds::DefaultAction;
 
 use crate::compile::{CompiledGrant, CompiledPolicy};
 use crate::decide;
+use crate::target::Target;
 use crate::verdict::{Outcome, Permit, Refusal, Rule};
 
 /// Everything that is in force at one server.
@@ -61,8 +63,8 @@ pub enum Unauthenticated {
 pub enum Passage {
     /// Handshake, ping, cancellation, progress, log level, the end of a session.
     Lifecycle,
-    /// A list of tools.
-    ToolsList,
+    /// A list.
+    List,
 }
 
 impl Law {
@@ -94,10 +96,31 @@ impl Law {
         Permit::new(Vec::new())
     }
 
-    /// Whether a tool that the server has is listed for a caller.
-    pub fn lists(&self, caller: &Caller, tool: &str) -> bool {
+    /// Whether something that the server has is listed for a caller. Calls ask the same, so the two cannot disagree.
+    pub fn lists(&self, caller: &Caller, target: Target, name: &str) -> bool {
         let policies: Vec<&CompiledPolicy> = self.enforcing(caller).collect();
-        self.standing(caller).is_ok() && decide::visible(&policies, tool).is_ok()
+        self.standing(caller).is_ok() && decide::visible(&policies, target, name).is_ok()
+    }
+
+    /// Whether a URI template that the server has is listed for a caller: where it is written literally, or everything
+    /// is open. What is read by it is decided on the final URI.
+    pub fn lists_template(&self, caller: &Caller, template: &str) -> bool {
+        let lists = |policy: &CompiledPolicy| {
+            policy.default == DefaultAction::Allow || policy.table(Target::Resource).has(template)
+        };
+        self.standing(caller).is_ok() && self.enforcing(caller).all(lists)
+    }
+
+    /// Lets a caller speak of something without asking for it: complete an argument of a prompt, end a subscription. It
+    /// must be listed and not denied; nothing is charged.
+    ///
+    /// # Errors
+    /// The refusal that asking for it would meet.
+    pub fn mention(&self, caller: &Caller, target: Target, name: &str) -> Result<Permit, Refusal> {
+        self.standing(caller)?;
+        let policies: Vec<&CompiledPolicy> = self.enforcing(caller).collect();
+        decide::mentionable(&policies, &decide::Call { target, name, arguments: None })?;
+        Ok(Permit::new(Vec::new()))
     }
 
     /// Whether any call of this caller can be decided at all.

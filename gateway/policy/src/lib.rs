@@ -25,6 +25,7 @@ mod law;
 mod path;
 mod pattern;
 mod render;
+mod target;
 mod verdict;
 mod window;
 
@@ -35,8 +36,11 @@ pub use counters::{COUNTERS_MAX, Counters};
 pub use decide::Call;
 pub use documents::{Documents, Fault};
 pub use law::{Caller, Credential, Law, Passage, Unauthenticated};
-pub use pattern::{InvalidPattern, PATTERN_CHARACTERS_MAX, Pattern, is_tool_name};
+pub use pattern::{
+    InvalidPattern, PATTERN_CHARACTERS_MAX, Pattern, URI_BYTES_MAX, is_resource_uri, is_tool_name,
+};
 pub use render::{InForce, Inputs, Rendered, Report, render};
+pub use target::Target;
 pub use verdict::{Audited, Decision, Exhausted, Outcome, Permit, Refusal, Rule, Verdict};
 pub use window::LOG_ENTRIES_MAX;
 

@@ -5,11 +5,15 @@ use std::fmt;
 /// The longest name or glob, in characters.
 pub const PATTERN_CHARACTERS_MAX: usize = 128;
 
-/// A tool's name, or a glob: `*` stands for any number of characters, `?` for one.
+/// The longest URI of a resource, in bytes.
+pub const URI_BYTES_MAX: usize = 2048;
+
+/// A name or a URI, or a glob: `*` stands for any number of characters, `?` for one. In a URI neither stands for a `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
     glob: bool,
+    segments: bool,
 }
 
 /// Why a text is no name and no glob.
@@ -28,7 +32,20 @@ impl Pattern {
         if !text.bytes().all(|byte| is_name_byte(byte) || byte == b'*' || byte == b'?') {
             return Err(InvalidPattern("may only have letters, digits, and the characters _ - . * ?"));
         }
-        Ok(Self { text: text.to_owned(), glob: text.contains(['*', '?']) })
+        Ok(Self { text: text.to_owned(), glob: text.contains(['*', '?']), segments: false })
+    }
+
+    /// Reads a URI, a URI template, or a glob of URIs.
+    ///
+    /// # Errors
+    /// When it is empty, too long, or could never be the URI of a resource that is let through.
+    pub fn parse_uri(text: &str) -> Result<Self, InvalidPattern> {
+        if !is_resource_uri(text) {
+            return Err(InvalidPattern(
+                "must be a URI of visible ASCII, without backslashes, dot segments or encoded dots and slashes",
+            ));
+        }
+        Ok(Self { text: text.to_owned(), glob: text.contains(['*', '?']), segments: true })
     }
 
     /// Whether it is a glob.
@@ -43,7 +60,11 @@ impl Pattern {
 
     /// Whether it covers a name. Compares bytes: case matters, and nothing is normalised.
     pub fn matches(&self, name: &str) -> bool {
-        if self.glob { glob(self.text.as_bytes(), name.as_bytes()) } else { self.text == name }
+        match (self.glob, self.segments) {
+            (false, _) => self.text == name,
+            (true, false) => glob(self.text.as_bytes(), name.as_bytes()),
+            (true, true) => by_segments(&self.text, name),
+        }
     }
 }
 
@@ -53,6 +74,30 @@ impl Pattern {
 /// taken for a tool that does not exist.
 pub fn is_tool_name(name: &str) -> bool {
     (1..=PATTERN_CHARACTERS_MAX).contains(&name.len()) && name.bytes().all(is_name_byte)
+}
+
+/// Whether a text can be the URI of a resource that is let through.
+///
+/// What servers might resolve to another resource is none: dot segments, plain or encoded, encoded slashes and
+/// backslashes.
+pub fn is_resource_uri(uri: &str) -> bool {
+    let visible = uri.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let lower = uri.to_ascii_lowercase();
+    let encoded = ["%2e", "%2f", "%5c", "%00", "%25"].iter().any(|escape| lower.contains(escape));
+    let dotted = uri.split(['/', '?', '#']).any(|segment| segment == "." || segment == "..");
+    (1..=URI_BYTES_MAX).contains(&uri.len()) && visible && !encoded && !dotted
+}
+
+// As many segments as the pattern has, each covered by its own.
+fn by_segments(pattern: &str, name: &str) -> bool {
+    let (mut patterns, mut names) = (pattern.split('/'), name.split('/'));
+    loop {
+        match (patterns.next(), names.next()) {
+            (None, None) => return true,
+            (Some(pattern), Some(name)) if glob(pattern.as_bytes(), name.as_bytes()) => {}
+            _ => return false,
+        }
+    }
 }
 
 fn is_name_byte(byte: u8) -> bool {
@@ -130,6 +175,46 @@ mod tests {
         ] {
             assert!(Pattern::parse(&text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_star_in_a_uri_stops_at_a_slash() {
+        for (pattern, uri, covered) in [
+            ("kommo://reports/*", "kommo://reports/sales", true),
+            ("kommo://reports/*", "kommo://reports/sales/2026", false),
+            ("kommo://*/sales", "kommo://reports/sales", true),
+            ("kommo://*", "kommo://reports/sales", false),
+            ("kommo://leads/?", "kommo://leads/7", true),
+            ("kommo://leads/?", "kommo://leads//", false),
+            ("file:///a/*b*c", "file:///a/XbXbc", true),
+            ("kommo://account", "KOMMO://account", false),
+        ] {
+            assert_eq!(Pattern::parse_uri(pattern).unwrap().matches(uri), covered, "{pattern} over {uri}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_might_resolve_to_another_resource_is_no_uri() {
+        assert!(is_resource_uri("kommo://reports/sales") && is_resource_uri("file:///a..b/.c"));
+        for uri in [
+            "",
+            "file:///a/../b",
+            "file:///a/./b",
+            "file:///a/..",
+            "file:///a/%2e%2E/b",
+            "file:///a%2Fb",
+            "file:///a\\b",
+            "file:///a%5cb",
+            "file:///a b",
+            "file:///ä",
+            "file:///a%00",
+            "file:///a/..?x",
+            "file:///a%252e",
+        ] {
+            assert!(!is_resource_uri(uri), "{uri}");
+        }
+        let long = |bytes: usize| "u".repeat(bytes);
+        assert!(is_resource_uri(&long(URI_BYTES_MAX)) && !is_resource_uri(&long(URI_BYTES_MAX + 1)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use court::{Court, grant, plain_server, policy, rendered, server};
 use jiff::Timestamp;
-use toolgate_policy::{Credential, Law, Outcome, Passage, Unauthenticated, Verdict, compile};
+use toolgate_policy::{Credential, Law, Outcome, Passage, Target, Unauthenticated, Verdict, compile};
 
 const SALES: &str = "
 default: deny
@@ -237,7 +237,7 @@ fn a_list_shows_what_a_call_would_not_be_told_is_unknown() {
         ["get_leads", "move_lead", "update_lead", "run_salesbot", "stop_salesbot", "delete_lead", "ge t"]
     {
         let unknown = matches!(court.refusal_outcome(tool), Some(Outcome::Hidden | Outcome::Unlisted));
-        assert_eq!(court.law.lists(&caller, tool), !unknown, "{tool}");
+        assert_eq!(court.law.lists(&caller, Target::Tool, tool), !unknown, "{tool}");
     }
 }
 
@@ -254,7 +254,7 @@ impl Court {
 fn a_caller_whom_no_policy_binds_is_refused_everything() {
     let mut court = Court::of(&[("p", "grants: [bob]\ndefault: allow")]);
     assert_eq!(court.call(1, "x"), "denied (no policy)");
-    assert!(!court.law.lists(&court.caller(1), "x"));
+    assert!(!court.law.lists(&court.caller(1), Target::Tool, "x"));
     assert_eq!(court.call(2, "x"), "allowed");
 }
 
@@ -317,7 +317,7 @@ fn anonymous_is_a_grant_of_its_own_and_a_bad_credential_stays_bad() {
         law_of(&[grant("alice", 1, "")], "{upstream: {url: 'http://crm/mcp'}, gateway: {anonymous: true}}");
     let caller = law.authenticate(&Credential::None, Timestamp::UNIX_EPOCH).unwrap();
     assert_eq!(caller.grant(), "anonymous");
-    let _permit = law.pass(&caller, Passage::ToolsList);
+    let _permit = law.pass(&caller, Passage::List);
     let bad = law.authenticate(&Credential::Token([9; 32]), Timestamp::UNIX_EPOCH);
     assert_eq!(bad.unwrap_err(), Unauthenticated::Unknown);
 }

@@ -4,7 +4,7 @@
 mod court;
 
 use court::{Court, server};
-use toolgate_policy::Verdict;
+use toolgate_policy::{Target, Verdict};
 
 const MOVES: &str = "
 tools:
@@ -125,7 +125,7 @@ fn a_policy_in_audit_mode_only_watches() {
     assert_eq!(would("y"), ("allowed", "hidden"));
     assert_eq!(would("z"), ("allowed", "unlisted"));
     let caller = court.caller(1);
-    assert!(court.law.lists(&caller, "y"), "nothing is hidden from a list either");
+    assert!(court.law.lists(&caller, Target::Tool, "y"), "nothing is hidden from a list either");
 }
 
 #[test]
@@ -156,4 +156,45 @@ fn a_required_policy_that_only_watches_is_as_good_as_missing() {
     let strict = server("{upstream: {url: 'http://crm/mcp'}, requiredPolicies: [watch]}");
     let mut court = Court::at(&strict, &[("enforce", "default: allow"), ("watch", WATCHING)]);
     assert_eq!(court.call(1, "x"), "denied watch/required");
+}
+
+const MORE: &str = "
+resources:
+  'kommo://account': {}
+  'kommo://reports/*': {action: allow, limits: [{counter: reports, window: minute, max: 1, scope: grant}]}
+  'kommo://reports/secret': {action: deny, reason: not for agents}
+  'kommo://leads/{id}': {}
+prompts:
+  resumo: {denyIf: [{path: args.all, op: eq, value: 'yes'}]}
+";
+
+#[test]
+fn resources_and_prompts_are_decided_like_tools() {
+    let mut court = Court::of(&[("p", MORE)]);
+    let mut said = |target, name: &str, arguments: &str| court.ask(1, target, name, arguments);
+    assert_eq!(said(Target::Resource, "kommo://account", "{}"), "allowed");
+    assert_eq!(said(Target::Resource, "kommo://reports/sales", "{}"), "allowed");
+    assert_eq!(
+        said(Target::Resource, "kommo://reports/sales", "{}"),
+        "limited p/resources/kommo://reports/*/limits/reports"
+    );
+    assert_eq!(
+        said(Target::Resource, "kommo://reports/secret", "{}"),
+        "denied p/resources/kommo://reports/secret/action"
+    );
+    assert_eq!(said(Target::Resource, "kommo://reports/../account", "{}"), "unlisted (not a plain URI)");
+    assert_eq!(said(Target::Resource, "kommo://leads/7", "{}"), "unlisted p/default");
+    assert_eq!(said(Target::Prompt, "resumo", r#"{"all":"no"}"#), "allowed");
+    assert_eq!(said(Target::Prompt, "resumo", r#"{"all":"yes"}"#), "denied p/prompts/resumo/denyIf/0");
+    assert_eq!(said(Target::Prompt, "other", "{}"), "unlisted p/default");
+    assert_eq!(said(Target::Tool, "resumo", "{}"), "unlisted p/default", "a prompt's entry lists no tool");
+}
+
+#[test]
+fn a_template_is_listed_where_it_is_written_literally() {
+    let court = Court::of(&[("p", MORE)]);
+    let caller = court.caller(1);
+    assert!(court.law.lists_template(&caller, "kommo://leads/{id}"));
+    assert!(!court.law.lists_template(&caller, "kommo://reports/{id}"));
+    assert!(Court::of(&[("p", "default: allow")]).law.lists_template(&caller, "kommo://reports/{id}"));
 }

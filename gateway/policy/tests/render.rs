@@ -117,7 +117,7 @@ fn faults_of_policy(rules: &str) -> Vec<String> {
 fn compiling_refuses_what_cannot_be_decided_and_names_every_fault() {
     let faults = faults_of_policy(
         "
-resources: {'kommo://*': {action: allow}}
+resources: {'kommo://a/../b': {action: allow}}
 serverRequests: [sampling]
 hide: ['ok', 'no t']
 tools:
@@ -138,7 +138,6 @@ allTools: {denyIf: [{path: args.x}]}
     assert_eq!(
         faults,
         [
-            "spec.resources: are not supported yet; every resource is refused",
             "spec.serverRequests: are not supported yet; every one is refused",
             "spec.tools.a.approval: belongs to action: approve",
             "spec.tools.a.require[1].path: must begin with args",
@@ -150,6 +149,7 @@ allTools: {denyIf: [{path: args.x}]}
             "spec.tools.a.limits[4].cost.sum: must begin with args",
             "spec.tools.a.limits[5].cost.length: must name one array, without [*]",
             "spec.tools[\"move lead\"]: may only have letters, digits, and the characters _ - . * ?",
+            "spec.resources[\"kommo://a/../b\"]: must be a URI of visible ASCII, without backslashes, dot segments or encoded dots and slashes",
             "spec.allTools.denyIf[0].op: is required",
             "spec.hide[1]: may only have letters, digits, and the characters _ - . * ?",
         ]

@@ -4,16 +4,16 @@ use std::time::Instant;
 
 use hyper::Response;
 use hyper::header::HeaderMap;
-use toolgate_policy::{Call, Decision, Passage, Verdict};
+use toolgate_policy::{Call, Decision, Outcome, Passage, Target, Verdict};
 
 use super::forward::{self, Exchange};
 use super::{Body, Rejection, refusal, reject, respond};
-use crate::metrics::Rejected;
+use crate::metrics::{OTHER_TOOL, Rejected};
 use crate::wire::answer;
-use crate::wire::call::ToolCall;
+use crate::wire::call::{Asked, NothingAsked, Reference, ToolCall};
 use crate::wire::era::Agreed;
 use crate::wire::message::{INVALID_REQUEST, Malformed, Message, Notification, Request};
-use crate::wire::method::{Handling, ListKind, Method, Sender, Shape};
+use crate::wire::method::{Handling, Method, Sender, Shape};
 
 /// Decides one message and carries the decision out.
 ///
@@ -51,15 +51,20 @@ async fn request(
             let permit = exchange.in_force.law.pass(&exchange.caller, Passage::Lifecycle);
             forward::request(exchange, outgoing, request.id.clone(), method, permit).await
         }
-        Handling::List(ListKind::Tools) => {
-            let permit = exchange.in_force.law.pass(&exchange.caller, Passage::ToolsList);
+        Handling::List(_) => {
+            let permit = exchange.in_force.law.pass(&exchange.caller, Passage::List);
             forward::request(exchange, outgoing, request.id.clone(), method, permit).await
         }
-        // Policies cannot open resources and prompts yet, so there are none to be listed and none to be read.
-        Handling::List(list) => Ok(respond(answer::empty_list(era, &request.id, list))),
         Handling::ToolCall => tool_call(exchange, outgoing, request).await,
-        Handling::Resource | Handling::Prompt | Handling::Completion | Handling::Listen | Handling::Task => {
-            let reason = format!("{} is not opened by any policy", method.name());
+        Handling::Resource if method == Method::ResourcesUnsubscribe => {
+            let asked = asked(request, "uri")?;
+            mention(exchange, outgoing, request, method, Target::Resource, asked.name).await
+        }
+        Handling::Resource => ask(exchange, outgoing, request, method, Target::Resource, "uri").await,
+        Handling::Prompt => ask(exchange, outgoing, request, method, Target::Prompt, "name").await,
+        Handling::Completion => completion(exchange, outgoing, request, method).await,
+        Handling::Listen | Handling::Task => {
+            let reason = format!("{} is not served here yet", method.name());
             Err(reject(Rejected::Method, refusal::method(&request.id, &reason)))
         }
         Handling::ServerRequest(_) => Err(unknown()),
@@ -80,7 +85,8 @@ async fn tool_call(
     }
     // A session that is not the caller's must not cost him anything, so it is looked at before the decision.
     let session = forward::session(&exchange, outgoing.headers, era, Some(id))?;
-    let verdict = judge(&exchange, &call);
+    let asked = Call { target: Target::Tool, name: call.name, arguments: call.arguments };
+    let verdict = judge(&exchange, &asked, Method::ToolsCall);
     let outcome = verdict.outcome();
     let gateway = exchange.gateway.clone();
     let response = match verdict {
@@ -93,18 +99,88 @@ async fn tool_call(
     Ok(response)
 }
 
-// The one place where a decision is made, and counted.
-fn judge(exchange: &Exchange, call: &ToolCall<'_, '_>) -> Verdict {
-    let Exchange { gateway, in_force, caller } = exchange;
-    let asked = Call { tool: call.name, arguments: call.arguments };
-    let now = gateway.clock.now();
-    let Decision { verdict, audits } = in_force.law.decide(caller, &asked, &mut gateway.counters(), now);
-    let tool = gateway.metrics.tool_label(call.name, &in_force.declared_tools);
-    gateway.metrics.decided(tool, caller.grant(), verdict.outcome());
-    for audit in &audits {
-        gateway.metrics.audited(&audit.policy, tool, caller.grant(), audit.outcome());
+// A resource or a prompt.
+async fn ask(
+    exchange: Exchange,
+    outgoing: forward::Outgoing<'_>,
+    request: &Request<'_>,
+    method: Method,
+    target: Target,
+    member: &'static str,
+) -> Result<Response<Body>, Rejection> {
+    let asked = asked(request, member)?;
+    let id = &request.id;
+    let session = forward::session(&exchange, outgoing.headers, outgoing.agreed.era, Some(id))?;
+    match judge(&exchange, &Call { target, name: asked.name, arguments: asked.arguments }, method) {
+        Verdict::Refused(refusal) => Ok(respond(refusal::of_request(id, &refusal))),
+        Verdict::Allowed(permit) => {
+            forward::with_session(exchange, outgoing, id.clone(), method, permit, session).await
+        }
     }
-    tracing::debug!(tool, grant = caller.grant(), outcome = verdict.outcome().as_str(), "decided");
+}
+
+fn asked<'m, 'a>(request: &'m Request<'a>, member: &'static str) -> Result<Asked<'m, 'a>, Rejection> {
+    Asked::from_params(request.params.as_ref(), member).map_err(|nothing| invalid(request, &nothing))
+}
+
+fn invalid(request: &Request<'_>, nothing: &NothingAsked) -> Rejection {
+    reject(Rejected::Malformed, answer::invalid_params(&request.id, &nothing.to_string()))
+}
+
+// Decided as what it completes: the names of things that a caller may not ask for are not completed either.
+async fn completion(
+    exchange: Exchange,
+    outgoing: forward::Outgoing<'_>,
+    request: &Request<'_>,
+    method: Method,
+) -> Result<Response<Body>, Rejection> {
+    let reference =
+        Reference::from_params(request.params.as_ref()).map_err(|nothing| invalid(request, &nothing))?;
+    match reference {
+        Reference::Prompt(name) => mention(exchange, outgoing, request, method, Target::Prompt, name).await,
+        Reference::Resource(uri) if exchange.in_force.law.lists_template(&exchange.caller, uri) => {
+            let permit = exchange.in_force.law.pass(&exchange.caller, Passage::List);
+            forward::request(exchange, outgoing, request.id.clone(), method, permit).await
+        }
+        Reference::Resource(uri) => mention(exchange, outgoing, request, method, Target::Resource, uri).await,
+    }
+}
+
+async fn mention(
+    exchange: Exchange,
+    outgoing: forward::Outgoing<'_>,
+    request: &Request<'_>,
+    method: Method,
+    target: Target,
+    name: &str,
+) -> Result<Response<Body>, Rejection> {
+    let said = exchange.in_force.law.mention(&exchange.caller, target, name);
+    let outcome = said.as_ref().err().map_or(Outcome::Allowed, |refusal| refusal.outcome);
+    exchange.gateway.metrics.asked(method.name(), exchange.caller.grant(), outcome);
+    match said {
+        Ok(permit) => forward::request(exchange, outgoing, request.id.clone(), method, permit).await,
+        Err(refusal) => Ok(respond(refusal::of_request(&request.id, &refusal))),
+    }
+}
+
+// The one place where a decision is made, and counted.
+fn judge(exchange: &Exchange, call: &Call<'_>, method: Method) -> Verdict {
+    let Exchange { gateway, in_force, caller } = exchange;
+    let (metrics, grant) = (&gateway.metrics, caller.grant());
+    let now = gateway.clock.now();
+    let Decision { verdict, audits } = in_force.law.decide(caller, call, &mut gateway.counters(), now);
+    let label = match call.target {
+        Target::Tool => metrics.tool_label(call.name, &in_force.declared_tools),
+        Target::Resource | Target::Prompt => OTHER_TOOL,
+    };
+    match call.target {
+        Target::Tool => metrics.decided(label, grant, verdict.outcome()),
+        Target::Resource | Target::Prompt => metrics.asked(method.name(), grant, verdict.outcome()),
+    }
+    for audit in &audits {
+        metrics.audited(&audit.policy, label, grant, audit.outcome());
+    }
+    tracing::debug!(method = method.name(), label, grant, outcome = verdict.outcome().as_str(), "decided");
     verdict
 }
 

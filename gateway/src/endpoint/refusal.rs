@@ -5,7 +5,7 @@ use toolgate_policy::{Outcome, Refusal};
 
 use crate::wire::answer::{self, Answer};
 use crate::wire::era::Era;
-use crate::wire::message::Id;
+use crate::wire::message::{Id, shown};
 
 /// The JSON-RPC code of what policy refuses and is no tool call. Outside the range that JSON-RPC and MCP keep.
 pub(super) const POLICY_DENIED: i64 = 403;
@@ -19,7 +19,15 @@ pub(super) fn answer(era: Era, id: &Id, tool: &str, refusal: &Refusal) -> Answer
     }
 }
 
-/// The answer to a refused request that is no tool call.
+/// The answer to a refused request for a resource or a prompt.
+pub(super) fn of_request(id: &Id, refusal: &Refusal) -> Answer {
+    match refusal.outcome {
+        Outcome::Hidden | Outcome::Unlisted => answer::invalid_params(id, &shown(&refusal.reason)),
+        _ => answer::refused_method(id, POLICY_DENIED, &text(refusal), &verdict(refusal)),
+    }
+}
+
+/// The answer to a request whose method is refused.
 pub(super) fn method(id: &Id, reason: &str) -> Answer {
     let verdict = json!({"outcome": Outcome::Denied.as_str(), "reason": reason});
     answer::refused_method(id, POLICY_DENIED, &format!("[POLICY DENIED] {reason}"), &verdict)

@@ -1,5 +1,7 @@
 //! One message of the server: what of it may pass.
 
+use toolgate_policy::Target;
+
 use super::Relay;
 use crate::wire::method::{Handling, ListKind, Method};
 use crate::wire::upstream_message::{Kind, UpstreamError, UpstreamMessage};
@@ -74,10 +76,13 @@ fn result(relay: &Relay, mut message: UpstreamMessage<'_>) -> Result<Vec<u8>, Un
     for list in message.lists().collect::<Vec<_>>() {
         if list == ListKind::Tools {
             message.listed(list).for_each(|name| relay.exchange.gateway.metrics.saw(name));
-            message.filter(list, |name| law.lists(caller, name));
-        } else {
-            message.filter(list, |_| false);
         }
+        message.filter(list, |name| match list {
+            ListKind::Tools => law.lists(caller, Target::Tool, name),
+            ListKind::Resources => law.lists(caller, Target::Resource, name),
+            ListKind::ResourceTemplates => law.lists_template(caller, name),
+            ListKind::Prompts => law.lists(caller, Target::Prompt, name),
+        });
     }
     message.limit_caching(Some(relay.method));
     Ok(message.to_bytes())

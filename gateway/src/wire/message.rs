@@ -306,7 +306,7 @@ pub(super) fn refuse_spellings(object: &Object<'_>, reserved: &[&str], place: &s
 }
 
 /// Somebody else's words, short and without control characters, for a text of ours.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const CHARACTERS_SHOWN_MAX: usize = 128;
     let mut shown: String = text.chars().take(CHARACTERS_SHOWN_MAX).flat_map(char::escape_debug).collect();
     if text.chars().nth(CHARACTERS_SHOWN_MAX).is_some() {

@@ -1,6 +1,6 @@
 //! A compiled policy: exact names in a table, globs beside it, counters put together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +9,13 @@ use toolgate_crds::{
     Action, Cost, DefaultAction, FieldError, Limit, Mode, Rule, Scope, ToolEntry, ToolPolicySpec,
 };
 
+use super::table::{Entry, Table};
 use crate::condition::Item;
 use crate::cost::{Charging, Weight};
 use crate::decimal::MILLION;
 use crate::path::Path;
 use crate::pattern::Pattern;
+use crate::target::Target;
 use crate::window::Bound;
 
 #[derive(Debug)]
@@ -25,23 +27,12 @@ pub(crate) struct CompiledPolicy {
     pub counters: Vec<Counter>,
     pub all_tools: Narrowing,
     grants: Option<Vec<String>>,
-    exact: HashMap<String, Entry>,
-    globs: Vec<(Pattern, Entry)>,
+    tools: Table,
+    resources: Table,
+    prompts: Table,
 }
 
-/// The rules of one name or glob.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    /// The name or glob, as it was written.
-    pub key: String,
-    /// Whether it lists its tools, or only narrows what others list.
-    pub lists: bool,
-    pub action: Action,
-    pub reason: Option<String>,
-    pub narrowing: Narrowing,
-}
-
-/// What narrows a tool that is listed.
+/// What narrows a target that is listed.
 #[derive(Debug, Default)]
 pub(crate) struct Narrowing {
     pub require: Vec<Item>,
@@ -63,18 +54,9 @@ impl CompiledPolicy {
     pub(super) fn new(name: &str, spec: &ToolPolicySpec) -> Result<Self, Vec<FieldError>> {
         let mut compiler = Compiler::default();
         compiler.refuse_unsupported(spec);
-        let mut exact = HashMap::new();
-        let mut globs = Vec::new();
-        for (key, entry) in &spec.tools {
-            let path = member("spec.tools", key);
-            let Some(pattern) = compiler.pattern(&path, key) else { continue };
-            let entry = compiler.entry(&path, &pattern, entry);
-            if pattern.is_glob() {
-                globs.push((pattern, entry));
-            } else {
-                exact.insert(key.clone(), entry);
-            }
-        }
+        let tools = compiler.table(Target::Tool, &spec.tools);
+        let resources = compiler.table(Target::Resource, &spec.resources);
+        let prompts = compiler.table(Target::Prompt, &spec.prompts);
         let all_tools = spec.all_tools.as_ref();
         let all_tools =
             all_tools.map(|all| compiler.narrowing("spec.allTools", &all.require, &all.deny_if, &all.limits));
@@ -94,8 +76,9 @@ impl CompiledPolicy {
             counters: compiler.counters.into_iter().map(CounterDraft::finish).collect(),
             all_tools: all_tools.unwrap_or_default(),
             grants,
-            exact,
-            globs,
+            tools,
+            resources,
+            prompts,
         })
     }
 
@@ -109,23 +92,31 @@ impl CompiledPolicy {
         self.grants.as_ref().is_none_or(|grants| grants.iter().any(|name| name == grant))
     }
 
-    /// Every entry that covers a tool: its own, then globs in the order of their text.
-    pub(crate) fn entries<'a>(&'a self, tool: &'a str) -> impl Iterator<Item = &'a Entry> {
-        let globs =
-            self.globs.iter().filter(move |(pattern, _)| pattern.matches(tool)).map(|(_, entry)| entry);
-        self.exact.get(tool).into_iter().chain(globs)
+    /// The entries of one kind.
+    pub(crate) fn table(&self, target: Target) -> &Table {
+        match target {
+            Target::Tool => &self.tools,
+            Target::Resource => &self.resources,
+            Target::Prompt => &self.prompts,
+        }
     }
 
-    /// Everything that narrows a tool, with its pointer.
-    pub(crate) fn narrowings<'a>(&'a self, tool: &'a str) -> impl Iterator<Item = (String, &'a Narrowing)> {
-        let entries = self.entries(tool).map(|entry| (format!("tools/{}", entry.key), &entry.narrowing));
-        std::iter::once(("allTools".to_owned(), &self.all_tools)).chain(entries)
+    /// Everything that narrows a target, with its pointer.
+    pub(crate) fn narrowings<'a>(
+        &'a self,
+        target: Target,
+        name: &'a str,
+    ) -> impl Iterator<Item = (String, &'a Narrowing)> {
+        let pointer = move |entry: &Entry| format!("{}/{}", target.member(), entry.key);
+        let entries = self.table(target).entries(name).map(move |entry| (pointer(entry), &entry.narrowing));
+        let all = (target == Target::Tool).then(|| ("allTools".to_owned(), &self.all_tools));
+        all.into_iter().chain(entries)
     }
 
     /// The tools it names exactly.
     pub(crate) fn exact_names(&self) -> impl Iterator<Item = &str> {
         let hidden = self.hide.iter().filter(|pattern| !pattern.is_glob()).map(Pattern::as_str);
-        self.exact.keys().map(String::as_str).chain(hidden)
+        self.tools.exact_names().chain(hidden)
     }
 }
 
@@ -162,22 +153,28 @@ impl Compiler {
 
     // What the language has and this version cannot decide yet is refused, never passed over.
     fn refuse_unsupported(&mut self, spec: &ToolPolicySpec) {
-        let unsupported = [
-            (
-                !spec.resources.is_empty(),
-                "spec.resources",
-                "are not supported yet; every resource is refused",
-            ),
-            (!spec.prompts.is_empty(), "spec.prompts", "are not supported yet; every prompt is refused"),
-            (
-                !spec.server_requests.is_empty(),
-                "spec.serverRequests",
-                "are not supported yet; every one is refused",
-            ),
-        ];
-        for (_, path, message) in unsupported.into_iter().filter(|(used, ..)| *used) {
-            self.error(path, message);
+        if !spec.server_requests.is_empty() {
+            self.error("spec.serverRequests", "are not supported yet; every one is refused");
         }
+    }
+
+    fn table(&mut self, target: Target, entries: &BTreeMap<String, ToolEntry>) -> Table {
+        let mut table = Table::default();
+        for (key, entry) in entries {
+            let path = member(&format!("spec.{}", target.member()), key);
+            let pattern = match target {
+                Target::Tool | Target::Prompt => Pattern::parse(key),
+                Target::Resource => Pattern::parse_uri(key),
+            };
+            match pattern {
+                Ok(pattern) => {
+                    let entry = self.entry(&path, &pattern, entry);
+                    table.add(pattern, entry);
+                }
+                Err(fault) => self.error(path, fault.to_string()),
+            }
+        }
+        table
     }
 
     fn pattern(&mut self, path: &str, text: &str) -> Option<Pattern> {

@@ -40,7 +40,7 @@ fn applied<'a>(policies: &[&'a CompiledPolicy], call: &Call<'a>) -> Result<Vec<A
     let (mut all, mut unknown): (Vec<Applied<'a>>, Vec<Refusal>) = (Vec::new(), Vec::new());
     for policy in policies {
         let first = all.len();
-        for (pointer, narrowing) in policy.narrowings(call.tool) {
+        for (pointer, narrowing) in policy.narrowings(call.target, call.name) {
             for charging in &narrowing.limits {
                 let counter = &policy.counters[charging.counter];
                 let pointer = format!("{pointer}/limits/{}", counter.name);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use toolgate_crds::{McpServerSpec, ToolGrantSpec, ToolPolicySpec};
 use toolgate_policy::{
     Bundle, Call, Caller, Candidate, Counters, Credential, Decision, Inputs, Law, Now, Refusal, Rendered,
-    Verdict, compile, json, render,
+    Target, Verdict, compile, json, render,
 };
 
 pub(crate) fn object(kind: &str, name: &str, generation: i64, spec: &str) -> Value {
@@ -79,11 +79,20 @@ impl Court {
         self.decide_with(digit, tool, "{}").verdict
     }
 
+    /// As [`Court::call_with`], of anything.
+    pub(crate) fn ask(&mut self, digit: u8, target: Target, name: &str, arguments: &str) -> String {
+        told(self.decide_any(digit, target, name, arguments).verdict)
+    }
+
     pub(crate) fn decide_with(&mut self, digit: u8, tool: &str, arguments: &str) -> Decision {
+        self.decide_any(digit, Target::Tool, tool, arguments)
+    }
+
+    fn decide_any(&mut self, digit: u8, target: Target, name: &str, arguments: &str) -> Decision {
         let now = Now { monotonic: self.now, wall: jiff::Timestamp::UNIX_EPOCH };
         let caller = self.caller(digit);
         let parsed = json::parse(arguments.as_bytes()).unwrap();
-        let call = Call { tool, arguments: parsed.as_object() };
+        let call = Call { target, name, arguments: parsed.as_object() };
         self.law.decide(&caller, &call, &mut self.counters, now)
     }
 
