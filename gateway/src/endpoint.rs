@@ -7,6 +7,7 @@ mod body;
 mod decide;
 mod forward;
 mod refusal;
+mod session;
 
 use std::io;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::wire::message::Message;
 pub use body::BODY_BYTES_MAX;
 pub(crate) use forward::Exchange;
 pub use forward::SESSION_HEADER;
+pub(crate) use refusal::POLICY_DENIED;
 
 /// The one path that is served.
 pub const PATH: &str = "/mcp";
@@ -59,10 +61,12 @@ async fn handle(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Re
     check_target(&parts)?;
     check_origin(gateway, &parts)?;
     let in_force = gateway.holder.current().ok_or_else(nothing_in_force)?;
-    let caller = authenticate::caller(&in_force.law, &parts.headers, gateway.clock.now().wall)?;
-    let exchange = Exchange { gateway: gateway.clone(), in_force, caller };
-    if parts.method == Method::DELETE {
-        return forward::end_session(exchange, &parts.headers).await;
+    let (caller, credential) = authenticate::caller(&in_force.law, &parts.headers, gateway.clock.now().wall)?;
+    let exchange = Exchange { gateway: gateway.clone(), in_force, caller, credential };
+    match parts.method {
+        Method::DELETE => return session::end(exchange, &parts.headers).await,
+        Method::GET => return session::listen(exchange, &parts.headers).await,
+        _ => {}
     }
     content::check_request(&parts.headers)
         .map_err(|reason| reject(Rejected::Body, answer::unsupported_media_type(reason)))?;
@@ -88,8 +92,8 @@ fn check_target(parts: &Parts) -> Result<(), Rejection> {
         return Err(reject(Rejected::Endpoint, answer::not_found()));
     }
     match parts.method {
-        Method::POST | Method::DELETE => Ok(()),
-        _ => Err(reject(Rejected::Endpoint, answer::method_not_allowed("POST, DELETE"))),
+        Method::POST | Method::GET | Method::DELETE => Ok(()),
+        _ => Err(reject(Rejected::Endpoint, answer::method_not_allowed("POST, GET, DELETE"))),
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwapOption;
 use hyper::Uri;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use toolgate_crds::{FieldError, Upstream};
 use toolgate_policy::{Bundle, Law, compile};
 
@@ -32,6 +33,7 @@ pub struct InForce {
 pub struct Holder {
     current: ArcSwapOption<InForce>,
     trouble: Mutex<Vec<String>>,
+    changed: watch::Sender<()>,
 }
 
 /// What became of a bundle.
@@ -51,6 +53,11 @@ impl Holder {
         self.current.load_full()
     }
 
+    /// Hears of every law that comes into force from now on.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
     /// Puts a bundle in force, unless a newer one of the same server is already.
     pub fn swap(&self, bundle: Bundle) -> Swap {
         if self.current().is_some_and(|current| !is_newer(&bundle, &current)) {
@@ -60,6 +67,7 @@ impl Holder {
         match InForce::new(bundle) {
             Ok(in_force) => {
                 self.current.store(Some(Arc::new(in_force)));
+                self.changed.send_replace(());
                 self.set_trouble(Vec::new());
                 Swap::Done
             }

@@ -189,6 +189,11 @@ impl Metrics {
         }
     }
 
+    /// The tools that the server was seen to list.
+    pub fn seen_tools(&self) -> HashSet<String> {
+        self.seen_tools.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// All metrics in Prometheus' text format.
     ///
     /// # Errors

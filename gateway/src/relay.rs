@@ -4,7 +4,9 @@
 //! know of, whatever they come as; what cannot be read does not pass.
 
 mod inspect;
+mod renew;
 mod stream;
+mod subscription;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
@@ -23,6 +25,8 @@ use crate::wire::era::Era;
 use crate::wire::message::Id;
 use crate::wire::method::Method;
 
+pub(crate) use subscription::Subscription;
+
 /// The largest answer that is one JSON message, in bytes.
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The longest that a server may send callers away for, in seconds.
@@ -33,10 +37,32 @@ const RETRY_AFTER_MAX: u64 = 60;
 pub(crate) struct Relay {
     pub exchange: Exchange,
     pub era: Era,
-    pub id: Id,
+    /// The request's id; None for a session's own stream, which answers nothing.
+    pub id: Option<Id>,
     pub method: Method,
+    /// What the stream tells of besides an answer.
+    pub subscription: Option<Subscription>,
     /// Whether it belongs to a session.
     pub session: bool,
+}
+
+/// Passes on the stream on which a server tells a session what changes.
+pub(crate) fn listen(
+    exchange: Exchange,
+    era: Era,
+    subscription: Subscription,
+    response: Response<Incoming>,
+) -> Response<Body> {
+    let (parts, body) = response.into_parts();
+    match (parts.status, Media::of_answer(&parts.headers)) {
+        (StatusCode::OK, Some(Media::EventStream)) => {
+            let (id, method, subscription) = (None, Method::Listen, Some(subscription));
+            let relay = Relay { exchange, era, id, method, subscription, session: true };
+            stream::respond(relay, &parts.headers, body)
+        }
+        (StatusCode::NOT_FOUND, _) => respond(answer::unknown_session(None)),
+        (status, _) => respond(refused_by_server(&exchange.gateway, status, None)),
+    }
 }
 
 /// Reads the answer to a request and passes on what may pass.
@@ -46,13 +72,13 @@ pub(crate) async fn answer(relay: Relay, response: Response<Incoming>) -> Respon
     match (status, Media::of_answer(&parts.headers)) {
         (StatusCode::OK, Some(Media::EventStream)) => stream::respond(relay, &parts.headers, body),
         (StatusCode::OK, Some(Media::Json)) => json(&relay, status, &parts.headers, body).await,
-        (StatusCode::NOT_FOUND, _) if relay.session => respond(answer::unknown_session(Some(&relay.id))),
+        (StatusCode::NOT_FOUND, _) if relay.session => respond(answer::unknown_session(relay.id.as_ref())),
         (StatusCode::TOO_MANY_REQUESTS, _) => respond(busy(&relay, &parts.headers)),
         // Such as a version that the server does not speak: the client has to hear it.
         (status, Some(Media::Json)) if is_for_the_client(status) => {
             json(&relay, status, &parts.headers, body).await
         }
-        (status, _) => respond(refused_by_server(&relay.exchange.gateway, status, Some(&relay.id))),
+        (status, _) => respond(refused_by_server(&relay.exchange.gateway, status, relay.id.as_ref())),
     }
 }
 
@@ -68,7 +94,7 @@ async fn json(relay: &Relay, status: StatusCode, headers: &HeaderMap, body: Inco
     let gateway = &relay.exchange.gateway;
     let failed = |kind: &'static str, message: &str| {
         gateway.metrics.upstream_failed(kind);
-        respond(answer::bad_gateway(Some(&relay.id), message))
+        respond(answer::bad_gateway(relay.id.as_ref(), message))
     };
     let collected =
         tokio::time::timeout(ANSWER_DEADLINE, Limited::new(body, ANSWER_BYTES_MAX).collect()).await;
@@ -102,7 +128,7 @@ fn sealed_session(relay: &Relay, headers: &HeaderMap) -> Option<String> {
         return None;
     }
     let session = headers.get(SESSION_HEADER)?.to_str().ok()?;
-    let Exchange { gateway, in_force, caller } = &relay.exchange;
+    let Exchange { gateway, in_force, caller, .. } = &relay.exchange;
     gateway.seal.seal(&in_force.bundle.server.uid, caller.grant(), session)
 }
 
@@ -110,7 +136,7 @@ fn busy(relay: &Relay, headers: &HeaderMap) -> Answer {
     relay.exchange.gateway.metrics.upstream_failed("busy");
     let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let seconds = seconds.unwrap_or(1).clamp(1, RETRY_AFTER_MAX);
-    answer::unavailable(Some(&relay.id), "the server takes no more requests for now", seconds)
+    answer::unavailable(relay.id.as_ref(), "the server takes no more requests for now", seconds)
 }
 
 /// The answer when the server refuses the gateway, or answers what no MCP server should.

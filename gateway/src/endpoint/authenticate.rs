@@ -12,14 +12,18 @@ use crate::wire::answer;
 /// The longest token, in bytes.
 const TOKEN_BYTES_MAX: usize = 4096;
 
-/// The caller of a request.
+/// The caller of a request, and what shows it.
 ///
 /// # Errors
 /// 401: no grant, or not exactly one, knows the credential. The caller does not hear which.
-pub(super) fn caller(law: &Law, headers: &HeaderMap, wall: Timestamp) -> Result<Caller, Rejection> {
+pub(super) fn caller(
+    law: &Law,
+    headers: &HeaderMap,
+    wall: Timestamp,
+) -> Result<(Caller, Credential), Rejection> {
     let credential = credential(headers);
-    let caller = credential.and_then(|credential| law.authenticate(&credential, wall));
-    caller.map_err(|reason| {
+    let known = credential.and_then(|credential| Ok((law.authenticate(&credential, wall)?, credential)));
+    known.map_err(|reason| {
         tracing::debug!(%reason, "unauthenticated");
         let error = (reason != Unauthenticated::Missing).then_some("invalid_token");
         reject(Rejected::Unauthenticated, answer::unauthorized(None, None, error))

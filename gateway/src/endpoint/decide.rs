@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use hyper::Response;
 use hyper::header::HeaderMap;
+use toolgate_policy::json::Json;
 use toolgate_policy::{Call, Decision, Outcome, Passage, Target, Verdict};
 
 use super::forward::{self, Exchange};
@@ -63,7 +64,8 @@ async fn request(
         Handling::Resource => ask(exchange, outgoing, request, method, Target::Resource, "uri").await,
         Handling::Prompt => ask(exchange, outgoing, request, method, Target::Prompt, "name").await,
         Handling::Completion => completion(exchange, outgoing, request, method).await,
-        Handling::Listen | Handling::Task => {
+        Handling::Listen => listen(exchange, outgoing, request).await,
+        Handling::Task => {
             let reason = format!("{} is not served here yet", method.name());
             Err(reject(Rejected::Method, refusal::method(&request.id, &reason)))
         }
@@ -163,9 +165,28 @@ async fn mention(
     }
 }
 
+// Of what a caller may not ask for he hears no news either.
+async fn listen(
+    exchange: Exchange,
+    outgoing: forward::Outgoing<'_>,
+    request: &Request<'_>,
+) -> Result<Response<Body>, Rejection> {
+    let wanted =
+        request.params.as_ref().and_then(|params| params.get("notifications")?.get("resourceSubscriptions"));
+    for uri in wanted.and_then(Json::as_array).unwrap_or_default() {
+        let uri =
+            uri.as_str().ok_or_else(|| invalid(request, &NothingAsked::Name("resourceSubscriptions")))?;
+        if let Err(refusal) = exchange.in_force.law.mention(&exchange.caller, Target::Resource, uri) {
+            return Ok(respond(refusal::of_request(&request.id, &refusal)));
+        }
+    }
+    let permit = exchange.in_force.law.pass(&exchange.caller, Passage::Lifecycle);
+    forward::request(exchange, outgoing, request.id.clone(), Method::Listen, permit).await
+}
+
 // The one place where a decision is made, and counted.
 fn judge(exchange: &Exchange, call: &Call<'_>, method: Method) -> Verdict {
-    let Exchange { gateway, in_force, caller } = exchange;
+    let Exchange { gateway, in_force, caller, .. } = exchange;
     let (metrics, grant) = (&gateway.metrics, caller.grant());
     let now = gateway.clock.now();
     let Decision { verdict, audits } = in_force.law.decide(caller, call, &mut gateway.counters(), now);

@@ -10,17 +10,17 @@ use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::StatusCode;
 use hyper::{Method as HttpMethod, Request, Response};
-use toolgate_policy::{Caller, Passage, Permit};
+use toolgate_policy::{Caller, Credential, Permit};
 
 use super::{Body, Rejection, reject, respond};
 use crate::gateway::Gateway;
 use crate::in_force::InForce;
 use crate::metrics::Rejected;
-use crate::relay::{self, Relay};
+use crate::relay::{self, Relay, Subscription};
 use crate::upstream::Failure;
 use crate::wire::answer::{self, Answer};
 use crate::wire::content::JSON;
-use crate::wire::era::{self, Agreed, Era};
+use crate::wire::era::{Agreed, Era};
 use crate::wire::message::{Id, Message};
 use crate::wire::method::{Method, mirrored_member};
 use crate::wire::mirror;
@@ -34,6 +34,8 @@ pub(crate) struct Exchange {
     pub gateway: Arc<Gateway>,
     pub in_force: Arc<InForce>,
     pub caller: Caller,
+    /// What the caller showed, so that it can be looked at again while a stream is open.
+    pub credential: Credential,
 }
 
 /// What a client sent, read.
@@ -42,6 +44,15 @@ pub(super) struct Outgoing<'a> {
     pub headers: &'a HeaderMap,
     pub message: &'a Message<'a>,
     pub agreed: &'a Agreed,
+}
+
+/// What goes to the server.
+#[derive(Clone, Copy)]
+pub(super) enum Sent<'a> {
+    /// A message.
+    Message(Outgoing<'a>),
+    /// No body, in the words of an era.
+    Nothing(Era),
 }
 
 /// The server's own id of the session that a request belongs to, if it belongs to one.
@@ -89,7 +100,7 @@ pub(super) async fn with_session(
     session: Option<String>,
 ) -> Result<Response<Body>, Rejection> {
     let (started, gateway) = (Instant::now(), exchange.gateway.clone());
-    let request = match build(&exchange, HttpMethod::POST, Some(outgoing), session.as_deref()) {
+    let request = match build(&exchange, HttpMethod::POST, Sent::Message(outgoing), session.as_deref()) {
         Ok(request) => request,
         Err(answer) => {
             permit.give_back(&mut gateway.counters());
@@ -104,7 +115,18 @@ pub(super) async fn with_session(
         gateway.metrics.upstream_answered(started.elapsed());
     }
     let era = outgoing.agreed.era;
-    Ok(relay::answer(Relay { exchange, era, id, method, session: session.is_some() }, response).await)
+    Ok(relay::answer(
+        Relay {
+            subscription: Subscription::of_request(outgoing.message),
+            exchange,
+            era,
+            id: Some(id),
+            method,
+            session: session.is_some(),
+        },
+        response,
+    )
+    .await)
 }
 
 /// Sends a notification.
@@ -114,7 +136,7 @@ pub(super) async fn notification(
     permit: Permit,
 ) -> Result<Response<Body>, Rejection> {
     let session = session(&exchange, outgoing.headers, outgoing.agreed.era, None)?;
-    let request = match build(&exchange, HttpMethod::POST, Some(outgoing), session.as_deref()) {
+    let request = match build(&exchange, HttpMethod::POST, Sent::Message(outgoing), session.as_deref()) {
         Ok(request) => request,
         Err(answer) => return Ok(respond(*answer)),
     };
@@ -130,40 +152,11 @@ pub(super) async fn notification(
     Ok(respond(answer))
 }
 
-/// Ends a session.
-pub(super) async fn end_session(
-    exchange: Exchange,
-    headers: &HeaderMap,
-) -> Result<Response<Body>, Rejection> {
-    let era = era::of_headers(headers)
-        .map_err(|reason| reject(Rejected::Malformed, answer::disagreement(None, &reason)))?;
-    let session = session(&exchange, headers, era, None)?;
-    let Some(session) = session else {
-        return Err(reject(Rejected::Endpoint, answer::method_not_allowed("POST")));
-    };
-    let request = match build(&exchange, HttpMethod::DELETE, None, Some(&session)) {
-        Ok(request) => request,
-        Err(answer) => return Ok(respond(*answer)),
-    };
-    let gateway = &exchange.gateway;
-    let permit = exchange.in_force.law.pass(&exchange.caller, Passage::Lifecycle);
-    let answer = match gateway.client.send(permit, request).await {
-        Ok(response) => match response.status() {
-            status if status.is_success() => Answer { status: StatusCode::NO_CONTENT, ..answer::accepted() },
-            StatusCode::METHOD_NOT_ALLOWED => answer::method_not_allowed("POST"),
-            StatusCode::NOT_FOUND => answer::unknown_session(None),
-            status => relay::refused_by_server(gateway, status, None),
-        },
-        Err(failure) => failed(gateway, failure, None),
-    };
-    Ok(respond(answer))
-}
-
 // Only headers that are named here ever go to the server.
-fn build(
+pub(super) fn build(
     exchange: &Exchange,
     method: HttpMethod,
-    outgoing: Option<Outgoing<'_>>,
+    sent: Sent<'_>,
     session: Option<&str>,
 ) -> Result<Request<Full<Bytes>>, Box<Answer>> {
     let in_force = &exchange.in_force;
@@ -173,7 +166,10 @@ fn build(
         Err(error) => {
             tracing::error!("{error}");
             exchange.gateway.metrics.upstream_failed("credentials");
-            let id = outgoing.and_then(|outgoing| outgoing.message.id());
+            let id = match sent {
+                Sent::Message(outgoing) => outgoing.message.id(),
+                Sent::Nothing(_) => None,
+            };
             return Err(Box::new(answer::bad_gateway(id, "the gateway has no credential for the server")));
         }
     };
@@ -181,12 +177,18 @@ fn build(
     if let Some(session) = session.and_then(|session| HeaderValue::from_str(session).ok()) {
         headers.insert(SESSION_HEADER, session);
     }
-    let mut body = Vec::new();
-    if let Some(outgoing) = outgoing {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
-        mirror_headers(outgoing, &mut headers);
-        body = outgoing.message.to_bytes();
-    }
+    let body = match sent {
+        Sent::Message(outgoing) => {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+            mirror_version(outgoing.agreed.era, &mut headers);
+            mirror_message(outgoing, &mut headers);
+            outgoing.message.to_bytes()
+        }
+        Sent::Nothing(era) => {
+            mirror_version(era, &mut headers);
+            Vec::new()
+        }
+    };
     let mut request = Request::new(Full::new(Bytes::from(body)));
     *request.method_mut() = method;
     *request.uri_mut() = in_force.upstream.clone();
@@ -194,16 +196,19 @@ fn build(
     Ok(request)
 }
 
-// What headers repeat of the body is written from the body.
-fn mirror_headers(outgoing: Outgoing<'_>, headers: &mut HeaderMap) {
-    let (message, agreed) = (outgoing.message, outgoing.agreed);
-    let version = match agreed.era {
-        Era::Modern => Some(agreed.era.version()),
+fn mirror_version(era: Era, headers: &mut HeaderMap) {
+    let version = match era {
+        Era::Modern => Some(era.version()),
         Era::Session { version } => version,
     };
     if let Some(version) = version {
         headers.insert(mirror::PROTOCOL_VERSION, HeaderValue::from_static(version.name()));
     }
+}
+
+// What headers repeat of the body is written from the body.
+fn mirror_message(outgoing: Outgoing<'_>, headers: &mut HeaderMap) {
+    let (message, agreed) = (outgoing.message, outgoing.agreed);
     if !agreed.era.is_modern() {
         return;
     }
@@ -231,7 +236,7 @@ fn encoded(value: &str) -> HeaderValue {
     HeaderValue::from_str(&text).expect("visible ASCII and base64 are header values")
 }
 
-fn failed(gateway: &Gateway, failure: Failure, id: Option<&Id>) -> Answer {
+pub(super) fn failed(gateway: &Gateway, failure: Failure, id: Option<&Id>) -> Answer {
     let (kind, message, detail) = match failure {
         Failure::Unreachable(permit, detail) => {
             permit.give_back(&mut gateway.counters());

@@ -8,7 +8,7 @@ use crate::wire::era::Era;
 use crate::wire::message::{Id, shown};
 
 /// The JSON-RPC code of what policy refuses and is no tool call. Outside the range that JSON-RPC and MCP keep.
-pub(super) const POLICY_DENIED: i64 = 403;
+pub(crate) const POLICY_DENIED: i64 = 403;
 
 /// The answer to a refused call.
 pub(super) fn answer(era: Era, id: &Id, tool: &str, refusal: &Refusal) -> Answer {

@@ -3,6 +3,7 @@
 use toolgate_policy::Target;
 
 use super::Relay;
+use crate::endpoint::Exchange;
 use crate::wire::method::{Handling, ListKind, Method};
 use crate::wire::upstream_message::{Kind, UpstreamError, UpstreamMessage};
 
@@ -46,8 +47,8 @@ pub(super) fn answer(relay: &Relay, bytes: &[u8], success: bool) -> Result<Vec<u
     match message.kind() {
         // An error of the transport often has no id.
         Kind::Error(None) => Ok(message.to_bytes()),
-        Kind::Error(Some(id)) if *id == relay.id => Ok(message.to_bytes()),
-        Kind::Result(id) if *id == relay.id && success => result(relay, message),
+        Kind::Error(Some(id)) if relay.id.as_ref() == Some(id) => Ok(message.to_bytes()),
+        Kind::Result(id) if relay.id.as_ref() == Some(id) && success => result(relay, message),
         _ => Err(Unfit::NotTheAnswer),
     }
 }
@@ -56,16 +57,27 @@ pub(super) fn answer(relay: &Relay, bytes: &[u8], success: bool) -> Result<Vec<u
 pub(super) fn event(relay: &Relay, data: &str) -> Result<Passing, Unfit> {
     let message = UpstreamMessage::parse(data.as_bytes(), relay.era)?;
     match message.kind() {
-        Kind::Error(Some(id)) if *id == relay.id => Ok(Passing::Answer(message.to_bytes())),
-        Kind::Error(None) => Ok(Passing::Answer(message.to_bytes())),
-        Kind::Result(id) if *id == relay.id => Ok(Passing::Answer(result(relay, message)?)),
-        Kind::Notification(Some(method)) if passes(*method) => Ok(Passing::Notice(message.to_bytes())),
+        Kind::Error(Some(id)) if relay.id.as_ref() == Some(id) => Ok(Passing::Answer(message.to_bytes())),
+        Kind::Error(None) if relay.id.is_some() => Ok(Passing::Answer(message.to_bytes())),
+        Kind::Result(id) if relay.id.as_ref() == Some(id) => Ok(Passing::Answer(result(relay, message)?)),
+        Kind::Notification(Some(method)) if passes(relay, *method, &message) => {
+            Ok(Passing::Notice(message.to_bytes()))
+        }
         _ => Ok(Passing::Dropped),
     }
 }
 
-fn passes(method: Method) -> bool {
-    matches!(method.handling(), Handling::Pass)
+// Of a resource that a caller may not know of, no news either.
+fn passes(relay: &Relay, method: Method, message: &UpstreamMessage<'_>) -> bool {
+    let Exchange { in_force, caller, .. } = &relay.exchange;
+    match method.handling() {
+        Handling::Pass => true,
+        Handling::Resource => {
+            let uri = message.params().and_then(|params| params.get("uri")?.as_str());
+            uri.is_some_and(|uri| in_force.law.lists(caller, Target::Resource, uri))
+        }
+        _ => false,
+    }
 }
 
 fn result(relay: &Relay, mut message: UpstreamMessage<'_>) -> Result<Vec<u8>, Unfit> {

@@ -1,6 +1,7 @@
 //! A stream of the server, passed on event by event.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
@@ -9,15 +10,21 @@ use hyper::body::{Frame as BodyFrame, Incoming};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Response};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use super::{Relay, inspect, sealed_session};
-use crate::endpoint::{Body, SESSION_HEADER};
+use super::renew::{Renewed, renew};
+use super::{Relay, Subscription, inspect, sealed_session};
+use crate::endpoint::{Body, POLICY_DENIED, SESSION_HEADER};
 use crate::upstream::ANSWER_DEADLINE;
 use crate::wire::answer::{RpcError, error_body};
 use crate::wire::content::EVENT_STREAM;
 use crate::wire::message::INTERNAL_ERROR;
 use crate::wire::sse::{Decoder, Event, Frame};
 
+/// The longest that a stream which only tells of changes may be silent. Clients then open it anew.
+const SILENCE_MAX: Duration = Duration::from_hours(1);
+/// How often a caller is looked at again while a stream is open.
+const LOOK: Duration = Duration::from_secs(30);
 /// How many pieces wait for a slow client before the server has to wait too.
 const PIECES_MAX: usize = 16;
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -26,8 +33,10 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 enum Ended {
     /// The answer was passed on.
     Answered,
-    /// The client is gone.
-    Abandoned,
+    /// The client is gone, or a stream without an answer is over.
+    Over,
+    /// The caller may not listen any more.
+    Revoked,
     /// The server broke off, or sent what cannot pass: kind and text.
     Failed(&'static str, &'static str),
 }
@@ -50,25 +59,50 @@ pub(super) fn respond(relay: Relay, headers: &HeaderMap, body: Incoming) -> Resp
 
 type Piece = Result<BodyFrame<Bytes>, io::Error>;
 
-async fn pump(relay: Relay, body: Incoming, pieces_tx: mpsc::Sender<Piece>) {
-    let Ended::Failed(kind, message) = pass_events(&relay, body, &pieces_tx).await else { return };
-    tracing::warn!(kind, "{message}");
-    relay.exchange.gateway.metrics.upstream_failed(kind);
-    let error = RpcError { code: INTERNAL_ERROR, message, data: None };
-    let _gone = send(&pieces_tx, error_body(Some(&relay.id), &error)).await;
+async fn pump(mut relay: Relay, body: Incoming, pieces_tx: mpsc::Sender<Piece>) {
+    let (code, message) = match pass_events(&mut relay, body, &pieces_tx).await {
+        Ended::Answered | Ended::Over => return,
+        Ended::Revoked => (POLICY_DENIED, "the grant was revoked"),
+        Ended::Failed(kind, message) => {
+            tracing::warn!(kind, "{message}");
+            relay.exchange.gateway.metrics.upstream_failed(kind);
+            (INTERNAL_ERROR, message)
+        }
+    };
+    if relay.id.is_some() {
+        let error = RpcError { code, message, data: None };
+        let _gone = send(&pieces_tx, error_body(relay.id.as_ref(), &error)).await;
+    }
 }
 
-async fn pass_events(relay: &Relay, mut body: Incoming, pieces_tx: &mpsc::Sender<Piece>) -> Ended {
+async fn pass_events(relay: &mut Relay, mut body: Incoming, pieces_tx: &mpsc::Sender<Piece>) -> Ended {
     let (mut decoder, mut frames) = (Decoder::default(), Vec::new());
+    let mut changes = relay.exchange.gateway.holder.changes();
+    let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
+    let subscribed = relay.subscription.is_some();
+    // In 2026-07-28 the client cancels by going away. Before it, going away is no cancellation: the server may finish,
+    // and what it still says is read and dropped.
+    let cancels = relay.era.is_modern() || subscribed;
+    let deadline = if subscribed { SILENCE_MAX } else { ANSWER_DEADLINE };
+    let mut last = Instant::now();
     loop {
-        // In 2026-07-28 the client cancels by going away. Before it, going away is no cancellation: the server may
-        // finish, and what it still says is read and dropped.
         let next = tokio::select! {
-            next = tokio::time::timeout(ANSWER_DEADLINE, body.frame()) => next,
-            () = pieces_tx.closed(), if relay.era.is_modern() => return Ended::Abandoned,
+            next = tokio::time::timeout_at(last + deadline, body.frame()) => next,
+            () = pieces_tx.closed(), if cancels => return Ended::Over,
+            _ = changes.changed() => match renewed(relay, pieces_tx).await {
+                Some(ended) => return ended,
+                None => continue,
+            },
+            // Grants expire without a change of the law.
+            _ = look.tick() => match renewed(relay, pieces_tx).await {
+                Some(ended) => return ended,
+                None => continue,
+            },
         };
+        last = Instant::now();
         let bytes = match next {
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            Ok(None) | Err(_) if subscribed => return Ended::Over,
             Ok(Some(Err(_))) => return Ended::Failed("broken", "the server's stream broke off"),
             Ok(None) => return Ended::Failed("unanswered", "the server ended its stream without an answer"),
             Err(_) => return Ended::Failed("timeout", "the server's stream fell silent"),
@@ -81,6 +115,17 @@ async fn pass_events(relay: &Relay, mut body: Incoming, pieces_tx: &mpsc::Sender
         }
         if read.is_err() {
             return Ended::Failed("unfit", "the server's stream cannot be read");
+        }
+    }
+}
+
+async fn renewed(relay: &mut Relay, pieces_tx: &mpsc::Sender<Piece>) -> Option<Ended> {
+    match renew(relay) {
+        Renewed::Same => None,
+        Renewed::Revoked => Some(Ended::Revoked),
+        Renewed::ListChanged => {
+            let notice = relay.subscription.as_ref().and_then(Subscription::tools_changed)?;
+            piece(relay, pieces_tx, as_event(notice)).await
         }
     }
 }
@@ -109,7 +154,7 @@ async fn pass(relay: &Relay, frame: Frame, pieces_tx: &mpsc::Sender<Piece>) -> O
 
 async fn piece(relay: &Relay, pieces_tx: &mpsc::Sender<Piece>, bytes: Vec<u8>) -> Option<Ended> {
     let gone = pieces_tx.send(Ok(BodyFrame::data(bytes.into()))).await.is_err();
-    (gone && relay.era.is_modern()).then_some(Ended::Abandoned)
+    (gone && (relay.era.is_modern() || relay.subscription.is_some())).then_some(Ended::Over)
 }
 
 async fn send(

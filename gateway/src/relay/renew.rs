@@ -1,0 +1,42 @@
+//! What a new law means for a stream that is open.
+
+use std::sync::Arc;
+
+use toolgate_policy::Target;
+
+use super::Relay;
+
+/// How an open stream goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Renewed {
+    /// As before.
+    Same,
+    /// The caller's list of tools is another one.
+    ListChanged,
+    /// Not at all: the caller is nobody any more, or somebody else.
+    Revoked,
+}
+
+/// Looks at the caller again under the law that holds now, and goes on under it.
+pub(super) fn renew(relay: &mut Relay) -> Renewed {
+    let exchange = &mut relay.exchange;
+    let Some(in_force) = exchange.gateway.holder.current() else { return Renewed::Same };
+    let wall = exchange.gateway.clock.now().wall;
+    let same_server = in_force.bundle.server.uid == exchange.in_force.bundle.server.uid;
+    let caller = match in_force.law.authenticate(&exchange.credential, wall) {
+        Ok(caller) if same_server && caller.grant() == exchange.caller.grant() => caller,
+        _ => return Renewed::Revoked,
+    };
+    if Arc::ptr_eq(&in_force, &exchange.in_force) {
+        return Renewed::Same;
+    }
+    let seen = exchange.gateway.metrics.seen_tools();
+    let lists = |tool: &String| {
+        let before = exchange.in_force.law.lists(&exchange.caller, Target::Tool, tool);
+        before != in_force.law.lists(&caller, Target::Tool, tool)
+    };
+    let changed = seen.iter().any(lists);
+    exchange.in_force = in_force;
+    exchange.caller = caller;
+    if changed { Renewed::ListChanged } else { Renewed::Same }
+}
