@@ -28,8 +28,8 @@ use crate::wire::era::{self, Era};
 use crate::wire::message::Message;
 
 pub use body::BODY_BYTES_MAX;
-pub(crate) use forward::Exchange;
 pub use forward::SESSION_HEADER;
+pub(crate) use forward::{Exchange, answer_server};
 pub(crate) use refusal::POLICY_DENIED;
 
 /// The one path that is served.

@@ -42,8 +42,8 @@ pub(crate) struct Relay {
     pub method: Method,
     /// What the stream tells of besides an answer.
     pub subscription: Option<Subscription>,
-    /// Whether it belongs to a session.
-    pub session: bool,
+    /// The server's id of the session that it belongs to.
+    pub session: Option<String>,
 }
 
 /// Passes on the stream on which a server tells a session what changes.
@@ -51,13 +51,14 @@ pub(crate) fn listen(
     exchange: Exchange,
     era: Era,
     subscription: Subscription,
+    session: String,
     response: Response<Incoming>,
 ) -> Response<Body> {
     let (parts, body) = response.into_parts();
     match (parts.status, Media::of_answer(&parts.headers)) {
         (StatusCode::OK, Some(Media::EventStream)) => {
             let (id, method, subscription) = (None, Method::Listen, Some(subscription));
-            let relay = Relay { exchange, era, id, method, subscription, session: true };
+            let relay = Relay { exchange, era, id, method, subscription, session: Some(session) };
             stream::respond(relay, &parts.headers, body)
         }
         (StatusCode::NOT_FOUND, _) => respond(answer::unknown_session(None)),
@@ -72,7 +73,9 @@ pub(crate) async fn answer(relay: Relay, response: Response<Incoming>) -> Respon
     match (status, Media::of_answer(&parts.headers)) {
         (StatusCode::OK, Some(Media::EventStream)) => stream::respond(relay, &parts.headers, body),
         (StatusCode::OK, Some(Media::Json)) => json(&relay, status, &parts.headers, body).await,
-        (StatusCode::NOT_FOUND, _) if relay.session => respond(answer::unknown_session(relay.id.as_ref())),
+        (StatusCode::NOT_FOUND, _) if relay.session.is_some() => {
+            respond(answer::unknown_session(relay.id.as_ref()))
+        }
         (StatusCode::TOO_MANY_REQUESTS, _) => respond(busy(&relay, &parts.headers)),
         // Such as a version that the server does not speak: the client has to hear it.
         (status, Some(Media::Json)) if is_for_the_client(status) => {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use toolgate_crds::DefaultAction;
+use toolgate_crds::{DefaultAction, ServerRequest};
 
 use crate::compile::{CompiledGrant, CompiledPolicy};
 use crate::decide;
@@ -121,6 +121,12 @@ impl Law {
         let policies: Vec<&CompiledPolicy> = self.enforcing(caller).collect();
         decide::mentionable(&policies, &decide::Call { target, name, arguments: None })?;
         Ok(Permit::new(Vec::new()))
+    }
+
+    /// Whether the server may ask a caller for something: only what every bound policy names.
+    pub fn opens(&self, caller: &Caller, request: ServerRequest) -> bool {
+        self.standing(caller).is_ok()
+            && self.enforcing(caller).all(|policy| policy.server_requests.contains(&request))
     }
 
     /// Whether any call of this caller can be decided at all.

@@ -198,3 +198,18 @@ fn a_template_is_listed_where_it_is_written_literally() {
     assert!(!court.law.lists_template(&caller, "kommo://reports/{id}"));
     assert!(Court::of(&[("p", "default: allow")]).law.lists_template(&caller, "kommo://reports/{id}"));
 }
+
+#[test]
+fn a_server_may_ask_only_what_every_bound_policy_names() {
+    use toolgate_crds::ServerRequest::{Elicitation, Roots, Sampling};
+    let court = Court::of(&[
+        ("a", "default: allow\nserverRequests: [elicitation, roots]"),
+        ("b", "default: allow\nserverRequests: [elicitation]"),
+        ("c", "default: allow\ngrants: [bob]"),
+        ("watch", "mode: audit"),
+    ]);
+    let opened =
+        |digit: u8| [Sampling, Elicitation, Roots].map(|kind| court.law.opens(&court.caller(digit), kind));
+    assert_eq!(opened(1), [false, true, false]);
+    assert_eq!(opened(2), [false, false, false]);
+}

@@ -118,7 +118,6 @@ fn compiling_refuses_what_cannot_be_decided_and_names_every_fault() {
     let faults = faults_of_policy(
         "
 resources: {'kommo://a/../b': {action: allow}}
-serverRequests: [sampling]
 hide: ['ok', 'no t']
 tools:
   'move lead': {}
@@ -138,7 +137,6 @@ allTools: {denyIf: [{path: args.x}]}
     assert_eq!(
         faults,
         [
-            "spec.serverRequests: are not supported yet; every one is refused",
             "spec.tools.a.approval: belongs to action: approve",
             "spec.tools.a.require[1].path: must begin with args",
             "spec.tools.a.require[1].value: must be a number for this operator",

@@ -14,7 +14,7 @@ use crate::wire::answer;
 use crate::wire::call::{Asked, NothingAsked, Reference, ToolCall};
 use crate::wire::era::Agreed;
 use crate::wire::message::{INVALID_REQUEST, Malformed, Message, Notification, Request};
-use crate::wire::method::{Handling, Method, Sender, Shape};
+use crate::wire::method::{Handling, Method, Sender, ServerRequest, Shape};
 
 /// Decides one message and carries the decision out.
 ///
@@ -30,11 +30,16 @@ pub(super) async fn message(
     match message {
         Message::Request(request) => self::request(exchange, outgoing, request).await,
         Message::Notification(notification) => self::notification(exchange, outgoing, notification).await,
-        // No request of a server is let through, so there is none that a client could answer.
         Message::Response(response) => {
-            let text = "there is no request that this would answer".to_owned();
-            let malformed = Malformed { code: INVALID_REQUEST, text, id: Some(response.id.clone()) };
-            Err(reject(Rejected::Malformed, answer::malformed(&malformed)))
+            let law = &exchange.in_force.law;
+            let opened = |asked: &ServerRequest| law.opens(&exchange.caller, asked.in_policy());
+            if !ServerRequest::ALL.iter().any(opened) {
+                let text = "there is no request that this would answer".to_owned();
+                let malformed = Malformed { code: INVALID_REQUEST, text, id: Some(response.id.clone()) };
+                return Err(reject(Rejected::Malformed, answer::malformed(&malformed)));
+            }
+            let permit = law.pass(&exchange.caller, Passage::Lifecycle);
+            forward::notification(exchange, outgoing, permit).await
         }
     }
 }
@@ -212,7 +217,14 @@ async fn notification(
 ) -> Result<Response<Body>, Rejection> {
     let era = outgoing.agreed.era;
     let method = Method::parse(&notification.method, Shape::Notification, Sender::Client, era);
-    if let Some(Handling::Lifecycle | Handling::Pass) = method.map(Method::handling) {
+    let passes = match method.map(Method::handling) {
+        Some(Handling::Lifecycle | Handling::Pass) => true,
+        Some(Handling::ServerRequest(asked)) => {
+            exchange.in_force.law.opens(&exchange.caller, asked.in_policy())
+        }
+        _ => false,
+    };
+    if passes {
         let permit = exchange.in_force.law.pass(&exchange.caller, Passage::Lifecycle);
         return forward::notification(exchange, outgoing, permit).await;
     }

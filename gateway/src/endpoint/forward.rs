@@ -10,7 +10,7 @@ use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::StatusCode;
 use hyper::{Method as HttpMethod, Request, Response};
-use toolgate_policy::{Caller, Credential, Permit};
+use toolgate_policy::{Caller, Credential, Passage, Permit};
 
 use super::{Body, Rejection, reject, respond};
 use crate::gateway::Gateway;
@@ -29,7 +29,7 @@ use crate::wire::mirror;
 pub const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// One caller's request under one law.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Exchange {
     pub gateway: Arc<Gateway>,
     pub in_force: Arc<InForce>,
@@ -51,6 +51,8 @@ pub(super) struct Outgoing<'a> {
 pub(super) enum Sent<'a> {
     /// A message.
     Message(Outgoing<'a>),
+    /// An answer of the gateway's own to a request of the server.
+    Answer(&'a [u8], Era),
     /// No body, in the words of an era.
     Nothing(Era),
 }
@@ -122,14 +124,24 @@ pub(super) async fn with_session(
             era,
             id: Some(id),
             method,
-            session: session.is_some(),
+            session,
         },
         response,
     )
     .await)
 }
 
-/// Sends a notification.
+/// Answers a request of the server in the client's place, so that the server does not wait for ever.
+pub(crate) async fn answer_server(exchange: Exchange, era: Era, session: Option<String>, answer: Vec<u8>) {
+    let sent = Sent::Answer(&answer, era);
+    let Ok(request) = build(&exchange, HttpMethod::POST, sent, session.as_deref()) else { return };
+    let permit = exchange.in_force.law.pass(&exchange.caller, Passage::Lifecycle);
+    if let Err(failure) = exchange.gateway.client.send(permit, request).await {
+        failed(&exchange.gateway, failure, None);
+    }
+}
+
+/// Sends a notification, or a client's answer to a request of the server.
 pub(super) async fn notification(
     exchange: Exchange,
     outgoing: Outgoing<'_>,
@@ -168,7 +180,7 @@ pub(super) fn build(
             exchange.gateway.metrics.upstream_failed("credentials");
             let id = match sent {
                 Sent::Message(outgoing) => outgoing.message.id(),
-                Sent::Nothing(_) => None,
+                Sent::Answer(..) | Sent::Nothing(_) => None,
             };
             return Err(Box::new(answer::bad_gateway(id, "the gateway has no credential for the server")));
         }
@@ -183,6 +195,11 @@ pub(super) fn build(
             mirror_version(outgoing.agreed.era, &mut headers);
             mirror_message(outgoing, &mut headers);
             outgoing.message.to_bytes()
+        }
+        Sent::Answer(body, era) => {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+            mirror_version(era, &mut headers);
+            body.to_vec()
         }
         Sent::Nothing(era) => {
             mirror_version(era, &mut headers);

@@ -29,7 +29,7 @@ pub(super) async fn listen(exchange: Exchange, headers: &HeaderMap) -> Result<Re
         Ok(response) if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
             Ok(respond(answer::method_not_allowed("POST, DELETE")))
         }
-        Ok(response) => Ok(relay::listen(exchange, era, Subscription::of_session(), response)),
+        Ok(response) => Ok(relay::listen(exchange, era, Subscription::of_session(), session, response)),
         Err(failure) => Ok(respond(forward::failed(&gateway, failure, None))),
     }
 }

@@ -4,7 +4,9 @@ use toolgate_policy::Target;
 
 use super::Relay;
 use crate::endpoint::Exchange;
-use crate::wire::method::{Handling, ListKind, Method};
+use crate::wire::answer::{self, RpcError, error_body};
+use crate::wire::message::{Id, METHOD_NOT_FOUND};
+use crate::wire::method::{Handling, ListKind, Method, ServerRequest};
 use crate::wire::upstream_message::{Kind, UpstreamError, UpstreamMessage};
 
 /// Why a message cannot be the answer.
@@ -27,6 +29,8 @@ pub(super) enum Passing {
     Answer(Vec<u8>),
     /// A notice on the way.
     Notice(Vec<u8>),
+    /// A request of the server that the gateway answers itself, and its answer.
+    AnsweredHere(Vec<u8>),
     /// It does not pass.
     Dropped,
 }
@@ -63,8 +67,26 @@ pub(super) fn event(relay: &Relay, data: &str) -> Result<Passing, Unfit> {
         Kind::Notification(Some(method)) if passes(relay, *method, &message) => {
             Ok(Passing::Notice(message.to_bytes()))
         }
+        Kind::Request(id, method) => Ok(request(relay, id, *method, &message)),
         _ => Ok(Passing::Dropped),
     }
+}
+
+// Of the server to the client.
+fn request(relay: &Relay, id: &Id, method: Option<Method>, message: &UpstreamMessage<'_>) -> Passing {
+    match method.map(Method::handling) {
+        // Whether anybody is there, the gateway knows itself.
+        Some(Handling::Ping) => Passing::AnsweredHere(answer::empty_result(relay.era, id).body),
+        Some(Handling::ServerRequest(asked)) if opens(relay, asked) => Passing::Notice(message.to_bytes()),
+        _ => {
+            let error = RpcError { code: METHOD_NOT_FOUND, message: "not opened by any policy", data: None };
+            Passing::AnsweredHere(error_body(Some(id), &error))
+        }
+    }
+}
+
+fn opens(relay: &Relay, asked: ServerRequest) -> bool {
+    relay.exchange.in_force.law.opens(&relay.exchange.caller, asked.in_policy())
 }
 
 // Of a resource that a caller may not know of, no news either.
@@ -76,12 +98,13 @@ fn passes(relay: &Relay, method: Method, message: &UpstreamMessage<'_>) -> bool 
             let uri = message.params().and_then(|params| params.get("uri")?.as_str());
             uri.is_some_and(|uri| in_force.law.lists(caller, Target::Resource, uri))
         }
+        Handling::ServerRequest(asked) => opens(relay, asked),
         _ => false,
     }
 }
 
 fn result(relay: &Relay, mut message: UpstreamMessage<'_>) -> Result<Vec<u8>, Unfit> {
-    if message.input_requests().next().is_some() {
+    if !message.input_requests().all(|asked| asked.is_some_and(|asked| opens(relay, asked))) {
         return Err(Unfit::Asks);
     }
     let (law, caller) = (&relay.exchange.in_force.law, &relay.exchange.caller);

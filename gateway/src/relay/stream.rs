@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::renew::{Renewed, renew};
 use super::{Relay, Subscription, inspect, sealed_session};
-use crate::endpoint::{Body, POLICY_DENIED, SESSION_HEADER};
+use crate::endpoint::{Body, POLICY_DENIED, SESSION_HEADER, answer_server};
 use crate::upstream::ANSWER_DEADLINE;
 use crate::wire::answer::{RpcError, error_body};
 use crate::wire::content::EVENT_STREAM;
@@ -147,6 +147,11 @@ async fn pass(relay: &Relay, frame: Frame, pieces_tx: &mpsc::Sender<Piece>) -> O
             Some(Ended::Answered)
         }
         Ok(inspect::Passing::Notice(notice)) => piece(relay, pieces_tx, as_event(notice)).await,
+        Ok(inspect::Passing::AnsweredHere(answer)) => {
+            let exchange = relay.exchange.clone();
+            tokio::spawn(answer_server(exchange, relay.era, relay.session.clone(), answer));
+            None
+        }
         Ok(inspect::Passing::Dropped) => None,
         Err(unfit) => Some(Ended::Failed("unfit", unfit.for_the_caller())),
     }

@@ -152,6 +152,18 @@ pub enum ServerRequest {
 }
 
 impl ServerRequest {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Sampling, Self::Elicitation, Self::Roots];
+
+    /// What a policy calls it.
+    pub fn in_policy(self) -> toolgate_crds::ServerRequest {
+        match self {
+            Self::Sampling => toolgate_crds::ServerRequest::Sampling,
+            Self::Elicitation => toolgate_crds::ServerRequest::Elicitation,
+            Self::Roots => toolgate_crds::ServerRequest::Roots,
+        }
+    }
+
     /// The request of this method name, in `inputRequests` (2026-07-28) as on a stream (before it).
     pub fn parse(name: &str) -> Option<Self> {
         match name {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use toolgate_crds::strict::member;
 use toolgate_crds::{
-    Action, Cost, DefaultAction, FieldError, Limit, Mode, Rule, Scope, ToolEntry, ToolPolicySpec,
+    Action, Cost, DefaultAction, FieldError, Limit, Mode, Rule, Scope, ServerRequest, ToolEntry,
+    ToolPolicySpec,
 };
 
 use super::table::{Entry, Table};
@@ -26,6 +27,8 @@ pub(crate) struct CompiledPolicy {
     pub hide: Vec<Pattern>,
     pub counters: Vec<Counter>,
     pub all_tools: Narrowing,
+    /// Requests of the server that callers may be asked.
+    pub server_requests: Vec<ServerRequest>,
     grants: Option<Vec<String>>,
     tools: Table,
     resources: Table,
@@ -53,7 +56,6 @@ pub(crate) struct Counter {
 impl CompiledPolicy {
     pub(super) fn new(name: &str, spec: &ToolPolicySpec) -> Result<Self, Vec<FieldError>> {
         let mut compiler = Compiler::default();
-        compiler.refuse_unsupported(spec);
         let tools = compiler.table(Target::Tool, &spec.tools);
         let resources = compiler.table(Target::Resource, &spec.resources);
         let prompts = compiler.table(Target::Prompt, &spec.prompts);
@@ -75,6 +77,7 @@ impl CompiledPolicy {
             hide,
             counters: compiler.counters.into_iter().map(CounterDraft::finish).collect(),
             all_tools: all_tools.unwrap_or_default(),
+            server_requests: spec.server_requests.clone(),
             grants,
             tools,
             resources,
@@ -149,13 +152,6 @@ impl CounterDraft {
 impl Compiler {
     fn error(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.errors.push(FieldError::new(path, message));
-    }
-
-    // What the language has and this version cannot decide yet is refused, never passed over.
-    fn refuse_unsupported(&mut self, spec: &ToolPolicySpec) {
-        if !spec.server_requests.is_empty() {
-            self.error("spec.serverRequests", "are not supported yet; every one is refused");
-        }
     }
 
     fn table(&mut self, target: Target, entries: &BTreeMap<String, ToolEntry>) -> Table {
