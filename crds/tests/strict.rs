@@ -80,6 +80,27 @@ fn every_wrong_value_is_named() {
 }
 
 #[test]
+fn a_cost_that_is_none_is_named_by_its_path() {
+    let limit = |cost: Value| {
+        let limit = json!({"counter": "c", "window": "minute", "max": 9, "scope": "grant", "cost": cost});
+        policy(
+            &json!({"targetRefs": [{"kind": "McpServer", "name": "kommo"}], "tools": {"cost": {"limits": [limit]}}}),
+        )
+    };
+    for cost in [json!(2), json!({"sum": "args.price"}), json!({"length": "args.ids"})] {
+        assert!(strict::parse::<ToolPolicy>(&limit(cost.clone())).is_ok(), "{cost}");
+    }
+    let message =
+        "spec.tools.cost.limits[0].cost: must be a whole number, {sum: PATH} or {length: PATH}".to_owned();
+    let both = json!({"sum": "args.a", "length": "args.b"});
+    for cost in
+        [json!({"summ": "args.a"}), json!({}), both, json!({"sum": 1}), json!(1.5), json!("2"), json!([1])]
+    {
+        assert_eq!(errors(&limit(cost.clone())), std::slice::from_ref(&message), "{cost}");
+    }
+}
+
+#[test]
 fn as_many_errors_as_are_told_and_one_more() {
     let with = |count: usize| {
         let tools: serde_json::Map<String, Value> =

@@ -13,6 +13,11 @@ use super::spelling::nearest;
 use super::{FieldError, member};
 use crate::INTEGER_MAX;
 
+/// The field of a limit that has no type in the schema.
+const COST: &str = "cost";
+/// The keys of a cost that is no number.
+const COST_PATHS: [&str; 2] = ["sum", "length"];
+
 /// Checks a whole object. Of `metadata` and `status`, which are the API server's, only the keys are looked at.
 pub(super) fn object(object: &Value, schema: &JSONSchemaProps, errors: &mut Vec<FieldError>) {
     let Some(members) = object.as_object() else {
@@ -65,6 +70,9 @@ fn members_of(
     for (name, entry) in members {
         if let Some(property) = properties.and_then(|properties| properties.get(name)) {
             value(&member(path, name), entry, property, errors);
+            if name == COST {
+                cost(&member(path, name), entry, errors);
+            }
         } else if let Some(JSONSchemaPropsOrBool::Schema(values)) = &schema.additional_properties {
             value(&member(path, name), entry, values, errors);
         } else {
@@ -151,6 +159,21 @@ fn untyped(path: &str, value: &Value, errors: &mut Vec<FieldError>) {
             }
         }
         Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+// A schema of the API server cannot say "a number, or an object with one of two keys".
+fn cost(path: &str, cost: &Value, errors: &mut Vec<FieldError>) {
+    let is_path = |(name, path): (&String, &Value)| COST_PATHS.contains(&name.as_str()) && path.is_string();
+    let is_one = match cost {
+        Value::Number(number) => number.is_i64(),
+        Value::Object(members) => members.len() == 1 && members.iter().all(is_path),
+        // That it is null was told already.
+        Value::Null => true,
+        Value::Bool(_) | Value::String(_) | Value::Array(_) => false,
+    };
+    if !is_one {
+        errors.push(FieldError::new(path, "must be a whole number, {sum: PATH} or {length: PATH}"));
     }
 }
 
