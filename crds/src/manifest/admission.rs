@@ -54,7 +54,7 @@ fn policy(crd: &CustomResourceDefinition) -> Value {
     let mut sum = vec!["variables.root".to_owned()];
     for (index, level) in levels.iter().enumerate() {
         let name = format!("level{index}");
-        let expression = names("variables.spec", &level.steps, &level.known, "'spec.'", 0);
+        let expression = names("variables.spec", &level.steps, &level.known, "'spec'", 0);
         variables.push(json!({"name": name, "expression": expression}));
         sum.push(format!("variables.{name}"));
     }
@@ -112,11 +112,11 @@ fn descend(schema: &JSONSchemaProps, step: Step, steps: &mut Vec<Step>, levels: 
 // CEL: a list of the unknown keys, with their paths, below `base`. `prefix` is CEL for the path so far.
 fn names(base: &str, steps: &[Step], known: &[String], prefix: &str, depth: usize) -> String {
     let Some((step, rest)) = steps.split_first() else {
-        return format!("{base}.filter(k, !(k in {})).map(k, {prefix} + string(k))", list(known));
+        return format!("{base}.filter(k, !(k in {})).map(k, {prefix} + '.' + string(k))", list(known));
     };
     match step {
         Step::Field(field) => {
-            let inner = names(&at(base, field), rest, known, &format!("{prefix} + '{field}.'"), depth);
+            let inner = names(&at(base, field), rest, known, &format!("{prefix} + '.{field}'"), depth);
             format!("('{field}' in {base} ? {inner} : [])")
         }
         Step::Values | Step::Items => {
@@ -146,8 +146,8 @@ fn exists(base: &str, steps: &[Step], known: &[String], depth: usize) -> String 
 
 fn element(base: &str, step: &Step, prefix: &str, depth: usize) -> (String, String) {
     match step {
-        Step::Values => (format!("dyn({base}[v{depth}])"), format!("{prefix} + string(v{depth}) + '.'")),
-        _ => (format!("dyn(v{depth})"), format!("{prefix} + '[].'")),
+        Step::Values => (format!("dyn({base}[v{depth}])"), format!("{prefix} + '.' + string(v{depth})")),
+        _ => (format!("dyn(v{depth})"), format!("{prefix} + '[]'")),
     }
 }
 
