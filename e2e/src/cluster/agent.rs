@@ -1,6 +1,7 @@
 //! The agent in pods: commands in the idle one, and whole conversations in pods of their own.
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::agent::{Outcome, Reply, Sighting, StepReport};
 
@@ -17,6 +18,11 @@ pub const SAMPLE_TOKEN: &str = "toolgate-sample-token";
 
 /// The token of the second caller, for grants that scenarios make.
 pub const OTHER_TOKEN: &str = "toolgate-other-token";
+
+/// A token's digest, as a grant has it.
+pub fn token_digest(token: &str) -> String {
+    Sha256::digest(token).iter().fold(String::new(), |digest, byte| format!("{digest}{byte:02x}"))
+}
 
 /// Where the tokens are in the agent's pods.
 const TOKENS: &str = "/etc/agent/tokens";

@@ -1,5 +1,6 @@
 //! The API server's audit log: who did what to which object. Only the disposable cluster has one that can be read.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -7,6 +8,9 @@ use serde::Deserialize;
 
 use super::place::Cluster;
 use super::{Error, parsed};
+
+/// What the log says of an asker's rights.
+const DECISION: &str = "authorization.k8s.io/decision";
 
 /// The audit log.
 #[derive(Debug, Clone)]
@@ -27,6 +31,9 @@ pub struct Record {
     pub object: String,
     /// The HTTP status of the answer.
     pub code: u16,
+    /// Whether it was refused because who asked has no right to it. (Another 403 is that of a namespace on its way out,
+    /// in which nobody can make anything.)
+    pub is_forbidden: bool,
 }
 
 impl Audit {
@@ -63,6 +70,8 @@ struct Event {
     user: User,
     object_ref: Option<ObjectRef>,
     response_status: Option<Status>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -100,6 +109,7 @@ impl From<Event> for Record {
             resource,
             object: name,
             code: event.response_status.map_or(0, |status| status.code),
+            is_forbidden: event.annotations.get(DECISION).is_some_and(|decision| decision == "forbid"),
         }
     }
 }
@@ -112,9 +122,12 @@ mod tests {
     fn a_line_of_the_log_is_read() {
         let line = r#"{"kind":"Event","verb":"patch","user":{"username":"system:serviceaccount:a:b"},
             "objectRef":{"resource":"mcpservers","namespace":"n","name":"kommo","subresource":"status"},
-            "responseStatus":{"metadata":{},"code":200}}"#;
+            "responseStatus":{"metadata":{},"code":200},"annotations":{"authorization.k8s.io/decision":"allow"}}"#;
         let record = Record::from(parsed::<Event>("a line", line).expect("an event"));
         assert_eq!((record.resource.as_str(), record.object.as_str()), ("mcpservers/status", "n/kommo"));
-        assert_eq!((record.code, record.is_write()), (200, true));
+        assert_eq!((record.code, record.is_write(), record.is_forbidden), (200, true, false));
+        let record =
+            Record::from(parsed::<Event>("a line", &line.replace("allow", "forbid")).expect("an event"));
+        assert!(record.is_forbidden);
     }
 }

@@ -7,7 +7,7 @@ use super::kubectl::Kubectl;
 use super::metrics::Metrics;
 use super::place::{Cluster, root};
 use super::stage::filled;
-use super::{Error, promise};
+use super::{Error, eventually, promise};
 
 /// Where the operator is installed.
 pub const RELEASE_NAMESPACE: &str = "toolgate-system";
@@ -18,10 +18,26 @@ const RELEASE: &str = "toolgate";
 /// What the operator's pods are found by.
 const OPERATOR_PODS: &str = "--selector=app.kubernetes.io/component=operator";
 
+/// Who the operator is to the API server.
+const USER: &str = "system:serviceaccount:toolgate-system:toolgate-operator";
+
+/// The operator's port for probes and metrics.
+const PORT: u16 = 8080;
+
+/// What only admission refuses.
+const UNKNOWN_KEY: &str = "
+apiVersion: toolgate.dev/v1alpha1
+kind: ToolPolicy
+metadata: {name: unknown-key}
+unknown: true
+spec: {targetRefs: [{kind: McpServer, name: nowhere}]}
+";
+
 /// The installed operator.
 #[derive(Debug)]
 pub struct Operator<'c> {
     cluster: &'c Cluster,
+    images: &'c Images,
     /// kubectl for its namespace.
     pub kubectl: Kubectl,
 }
@@ -32,10 +48,18 @@ impl<'c> Operator<'c> {
     /// # Errors
     ///
     /// If it does not come up.
-    pub fn install(cluster: &'c Cluster, images: &Images) -> Result<Self, Error> {
+    pub fn install(cluster: &'c Cluster, images: &'c Images) -> Result<Self, Error> {
         let namespace =
             filled(include_str!("../../manifests/namespace.yaml"), &[("NAMESPACE", RELEASE_NAMESPACE)])?;
         cluster.kubectl.apply(&namespace)?;
+        let operator = Self { cluster, images, kubectl: cluster.kubectl.in_namespace(RELEASE_NAMESPACE) };
+        operator.upgrade(&[])?;
+        Ok(operator)
+    }
+
+    /// Installs the chart, or upgrades to it, with more settings.
+    fn upgrade(&self, more: &[&str]) -> Result<(), Error> {
+        let Self { cluster, images, .. } = self;
         let chart = root().join("charts/toolgate").display().to_string();
         let settings = [
             format!("image.registry={}", images.operator.registry),
@@ -45,9 +69,47 @@ impl<'c> Operator<'c> {
         ];
         let mut arguments =
             vec!["upgrade", "--install", RELEASE, &chart, "--namespace", RELEASE_NAMESPACE, "--wait"];
-        arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+        let settings = settings.iter().map(String::as_str).chain(more.iter().copied());
+        arguments.extend(settings.flat_map(|setting| ["--set", setting]));
         cluster.helm(&arguments)?.success()?;
-        Ok(Self { cluster, kubectl: cluster.kubectl.in_namespace(RELEASE_NAMESPACE) })
+        Ok(())
+    }
+
+    /// Who the operator is to the API server.
+    pub fn user(&self) -> &'static str {
+        USER
+    }
+
+    /// Does something while the chart's admission policies are switched off.
+    ///
+    /// # Errors
+    ///
+    /// If it fails, or if they cannot be switched.
+    pub fn without_admission(&self, act: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        self.upgrade(&["admission.enabled=false"])?;
+        // The API server goes on refusing for a moment after the policies are gone.
+        eventually("admission is off", || {
+            let dry = ["create", "--dry-run=server", "--filename", "-"];
+            Ok(self.kubectl.attempt(&dry, UNKNOWN_KEY)?.succeeded())
+        })?;
+        let acted = act();
+        self.upgrade(&["admission.enabled=true"])?;
+        acted
+    }
+
+    /// Does something while the operator is away. It is back when this returns.
+    ///
+    /// # Errors
+    ///
+    /// If it fails, or if the operator does not go or come back.
+    pub fn away(&self, act: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        let pod = format!("pod/{}", self.pod()?);
+        self.kubectl.run(&["scale", "deployment", OPERATOR_PODS, "--replicas=0"])?;
+        self.kubectl.wait("delete", &[&pod])?;
+        let acted = act();
+        self.kubectl.run(&["scale", "deployment", OPERATOR_PODS, "--replicas=1"])?;
+        self.kubectl.wait("condition=Available", &["deployment", OPERATOR_PODS])?;
+        acted
     }
 
     /// Takes the release away.
@@ -90,7 +152,7 @@ impl<'c> Operator<'c> {
     ///
     /// If there is not one pod, or if it does not answer.
     pub fn metrics(&self) -> Result<Metrics, Error> {
-        Ok(Metrics::read(&self.kubectl.pod_port(&self.pod()?, 8080, "/metrics")?))
+        Ok(Metrics::read(&self.kubectl.pod_port(&self.pod()?, PORT, "/metrics")?))
     }
 
     /// Deletes the operator's pod and waits until another one is ready.
@@ -101,7 +163,7 @@ impl<'c> Operator<'c> {
     pub fn restart(&self) -> Result<(), Error> {
         let before = self.pod()?;
         self.kubectl.run(&["delete", "pod", &before])?;
-        self.kubectl.wait("condition=Available", &["deployment", OPERATOR_PODS])?;
+        self.kubectl.wait("condition=Ready", &["pod", OPERATOR_PODS])?;
         let after = self.pod()?;
         promise(after != before, || format!("{after} was not replaced"))
     }

@@ -1,0 +1,48 @@
+//! A gateway that goes is replaced, and comes back with what was in force, whoever else is away.
+
+use serde_json::json;
+
+use toolgate_e2e::agent::Outcome;
+use toolgate_e2e::cluster::{Error, Frozen, Outside, World, promise, restart_container};
+
+pub(crate) fn a_gateway_is_replaced(world: &World<'_>, name: &str) -> Result<(), Error> {
+    let stage = world.stage(name)?;
+    stage.apply_samples()?;
+    let caller = stage.caller()?;
+    let before = stage.gateway()?;
+    stage.kubectl.run(&["delete", "pod", &before, "--wait=false"])?;
+    // While it drains it still answers; from then on its successor does. Neither ever opens anything.
+    caller.expect("update_lead", &json!({"id": 1001}), Outcome::Denied)?;
+    stage.kubectl.wait("delete", &[&format!("pod/{before}")])?;
+    caller.until("get_lead", &json!({"id": 1001}), Outcome::Allowed)?;
+    caller.expect("update_lead", &json!({"id": 1001}), Outcome::Denied)?;
+    let after = stage.gateway()?;
+    promise(after != before, || "the pod was not replaced".to_owned())
+}
+
+pub(crate) fn the_api_server_is_away(world: &World<'_>, name: &str) -> Result<(), Error> {
+    if world.cluster.folder().is_none() {
+        println!("NOT RUN: the API server of a cluster of your own is not stopped");
+        return Ok(());
+    }
+    let stage = world.stage(name)?;
+    stage.apply_samples()?;
+    let outside = Outside::of(&stage)?;
+    let pod = stage.kubectl.get(&["pod", &stage.gateway()?])?;
+    let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+    let calls = |outcome| outside.until("get_lead", &json!({"id": 1001}), outcome);
+    calls(Outcome::Allowed)?;
+    {
+        let _frozen = Frozen::api_server(world.cluster)?;
+        calls(Outcome::Allowed)?;
+        restart_container(uid)?;
+        calls(Outcome::Failed)?;
+        calls(Outcome::Allowed)?;
+        outside.until("update_lead", &json!({"id": 1001}), Outcome::Denied)?;
+    }
+    let restarts = ".status.containerStatuses[0].restartCount";
+    let gateway = format!("pod/{}", stage.gateway()?);
+    stage.kubectl.wait(&format!("jsonpath={{{restarts}}}=1"), &[&gateway])?;
+    stage.kubectl.wait("condition=Ready", &[&gateway])?;
+    Ok(())
+}
