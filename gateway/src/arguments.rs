@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Parser};
 
+use crate::upstream::ANSWER_DEADLINE;
+
 /// Decides every MCP call before it reaches its server.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "toolgate-gateway", version)]
@@ -41,6 +43,10 @@ pub struct Arguments {
     /// An origin that browsers may call from, such as https://inspector.example.com. Without any, no browser may.
     #[arg(long, value_name = "ORIGIN")]
     pub allowed_origin: Vec<String>,
+
+    /// How long the server may take to begin its answer, and then to send each further piece of it, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = ANSWER_DEADLINE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub answer_seconds: u64,
 
     /// How long calls are still taken after the signal to stop, in seconds, so that those who route to it can notice.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]

@@ -71,7 +71,13 @@ async fn handle(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Re
     content::check_request(&parts.headers)
         .map_err(|reason| reject(Rejected::Body, answer::unsupported_media_type(reason)))?;
     let bytes = body::read(body, &parts.headers).await?;
-    post(exchange, &parts, &bytes).await
+    if era::of_headers(&parts.headers) == Ok(Era::Modern) {
+        return post(exchange, &parts, &bytes).await;
+    }
+    // In 2026-07-28 the client cancels by going away, and this future is dropped with its connection. Before it, going
+    // away is no cancellation: what was asked for is asked to the end.
+    let asked = tokio::spawn(async move { post(exchange, &parts, &bytes).await });
+    asked.await.unwrap_or_else(|_panicked| Err(reject(Rejected::Unavailable, answer::broken())))
 }
 
 async fn post(exchange: Exchange, parts: &Parts, bytes: &[u8]) -> Result<Response<Body>, Rejection> {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
 use toolgate_policy::Counters;
 
 use crate::clock::Clock;
@@ -32,7 +33,7 @@ pub struct Gateway {
     counters: Mutex<Counters>,
     current: AtomicBool,
     served: AtomicBool,
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
 }
 
 impl Gateway {
@@ -50,13 +51,18 @@ impl Gateway {
             counters: Mutex::new(Counters::new()),
             current: AtomicBool::new(false),
             served: AtomicBool::new(false),
-            draining: AtomicBool::new(false),
+            draining: watch::Sender::new(false),
             metrics,
             credentials,
             seal,
             client,
             allowed_origins,
         }
+    }
+
+    /// Becomes true when the gateway is about to stop.
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
     }
 
     /// The counters, for one decision. A panic elsewhere does not lose them.
@@ -71,7 +77,7 @@ impl Gateway {
 
     /// Notes that the gateway is about to stop.
     pub fn set_draining(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.draining.send_replace(true);
     }
 
     /// Whether calls should be sent here; else why not.
@@ -79,7 +85,7 @@ impl Gateway {
     /// # Errors
     /// The reason, for people.
     pub fn readiness(&self) -> Result<(), &'static str> {
-        if self.draining.load(Ordering::Acquire) {
+        if *self.draining.borrow() {
             return Err("draining");
         }
         if !self.current.load(Ordering::Acquire) {

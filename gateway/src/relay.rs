@@ -18,7 +18,6 @@ use hyper::{HeaderMap, Response};
 use crate::endpoint::Exchange;
 use crate::endpoint::{Body, SESSION_HEADER, respond};
 use crate::gateway::Gateway;
-use crate::upstream::ANSWER_DEADLINE;
 use crate::wire::answer::{self, Answer};
 use crate::wire::content::{JSON, Media};
 use crate::wire::era::Era;
@@ -99,8 +98,8 @@ async fn json(relay: &Relay, status: StatusCode, headers: &HeaderMap, body: Inco
         gateway.metrics.upstream_failed(kind);
         respond(answer::bad_gateway(relay.id.as_ref(), message))
     };
-    let collected =
-        tokio::time::timeout(ANSWER_DEADLINE, Limited::new(body, ANSWER_BYTES_MAX).collect()).await;
+    let whole = Limited::new(body, ANSWER_BYTES_MAX).collect();
+    let collected = tokio::time::timeout(gateway.client.answer_deadline(), whole).await;
     let bytes: Bytes = match collected {
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
@@ -37,6 +37,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: Arguments) -> anyhow::Result<()> {
+    // Before anybody can know that there is a process to stop: without a handler the first process of a container
+    // would not even hear of it.
+    let stopped = Stopped::new()?;
     let mcp = TcpListener::bind(arguments.listen)
         .await
         .with_context(|| format!("listen on {}", arguments.listen))?;
@@ -58,7 +61,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     tokio::spawn(listener::serve(admin, never_rx, move |request| {
         ready(admin::serve(&admin_gateway, &request))
     }));
-    stopped().await?;
+    stopped.wait().await;
     tracing::info!("draining");
     gateway.set_draining();
     tokio::time::sleep(Duration::from_secs(arguments.drain_seconds)).await;
@@ -75,6 +78,7 @@ fn build(arguments: &Arguments, files: Option<&files::Files>) -> anyhow::Result<
     let metrics = Metrics::new(&server).context("register metrics")?;
     let seal = Seal::new().map_err(|_| anyhow!("the system has no randomness"))?;
     let client = Client::new().context("read certificate authorities")?;
+    let client = client.waiting(Duration::from_secs(arguments.answer_seconds));
     let credentials = Credentials::new(arguments.credentials.clone());
     Ok(Gateway::new(metrics, credentials, seal, client, arguments.allowed_origin.clone()))
 }
@@ -111,13 +115,22 @@ async fn sweep(gateway: Arc<Gateway>) {
     }
 }
 
-async fn stopped() -> std::io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+struct Stopped {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stopped {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 fn start_log() {

@@ -15,7 +15,8 @@ use toolgate_policy::Permit;
 
 /// How long a connection may take to come about.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
-/// How long the server may take to begin its answer, and then to send each further piece of it.
+/// How long the server may take to begin its answer, and then to send each further piece of it, unless the command line
+/// says otherwise.
 pub const ANSWER_DEADLINE: Duration = Duration::from_mins(5);
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_mins(1);
@@ -24,6 +25,7 @@ const IDLE: Duration = Duration::from_mins(1);
 #[derive(Clone)]
 pub struct Client {
     inner: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    answer_deadline: Duration,
 }
 
 /// Why there is no answer.
@@ -38,7 +40,7 @@ pub enum Failure {
 }
 
 impl Client {
-    /// A client that trusts the system's certificate authorities.
+    /// A client that trusts the system's certificate authorities and waits [`ANSWER_DEADLINE`].
     ///
     /// # Errors
     /// When the system's certificates cannot be read.
@@ -66,7 +68,19 @@ impl Client {
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Ok(Self { inner })
+        Ok(Self { inner, answer_deadline: ANSWER_DEADLINE })
+    }
+
+    /// The same client with another deadline.
+    #[must_use]
+    pub fn waiting(mut self, answer_deadline: Duration) -> Self {
+        self.answer_deadline = answer_deadline;
+        self
+    }
+
+    /// How long the server may take to begin its answer, and then to send each further piece of it.
+    pub fn answer_deadline(&self) -> Duration {
+        self.answer_deadline
     }
 
     /// Sends one request and waits for the head of its answer. Redirects are not followed, and nothing is sent twice.
@@ -78,7 +92,7 @@ impl Client {
         permit: Permit,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, Failure> {
-        match tokio::time::timeout(ANSWER_DEADLINE, self.inner.request(request)).await {
+        match tokio::time::timeout(self.answer_deadline, self.inner.request(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_connect() => Err(Failure::Unreachable(permit, chain(&error))),
             Ok(Err(error)) => Err(Failure::Broken(chain(&error))),

@@ -9,13 +9,12 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame as BodyFrame, Incoming};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Response};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::renew::{Renewed, renew};
 use super::{Relay, Subscription, inspect, sealed_session};
 use crate::endpoint::{Body, POLICY_DENIED, SESSION_HEADER, answer_server};
-use crate::upstream::ANSWER_DEADLINE;
 use crate::wire::answer::{RpcError, error_body};
 use crate::wire::content::EVENT_STREAM;
 use crate::wire::message::INTERNAL_ERROR;
@@ -25,8 +24,11 @@ use crate::wire::sse::{Decoder, Event, Frame};
 const SILENCE_MAX: Duration = Duration::from_hours(1);
 /// How often a caller is looked at again while a stream is open.
 const LOOK: Duration = Duration::from_secs(30);
+/// How long a client may leave a full queue of pieces lying before it counts as gone.
+const CLIENT_DEADLINE: Duration = Duration::from_mins(1);
 /// How many pieces wait for a slow client before the server has to wait too.
 const PIECES_MAX: usize = 16;
+const SIGN_OF_LIFE: &[u8] = b":\n\n";
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Why a stream ended without an answer.
@@ -83,12 +85,23 @@ async fn pass_events(relay: &mut Relay, mut body: Incoming, pieces_tx: &mpsc::Se
     // In 2026-07-28 the client cancels by going away. Before it, going away is no cancellation: the server may finish,
     // and what it still says is read and dropped.
     let cancels = relay.era.is_modern() || subscribed;
-    let deadline = if subscribed { SILENCE_MAX } else { ANSWER_DEADLINE };
-    let mut last = Instant::now();
+    let deadline = if subscribed { SILENCE_MAX } else { relay.exchange.gateway.client.answer_deadline() };
+    let (mut last, mut abandoned) = (Instant::now(), None);
+    let mut draining = relay.exchange.gateway.draining();
     loop {
+        let until = abandoned.map_or(last, |abandoned: Instant| abandoned.min(last)) + deadline;
         let next = tokio::select! {
-            next = tokio::time::timeout_at(last + deadline, body.frame()) => next,
-            () = pieces_tx.closed(), if cancels => return Ended::Over,
+            next = tokio::time::timeout_at(until, body.frame()) => next,
+            () = pieces_tx.closed(), if abandoned.is_none() => {
+                if cancels {
+                    return Ended::Over;
+                }
+                // It may finish, but not go on for ever for nobody.
+                abandoned = Some(Instant::now());
+                continue;
+            }
+            // It could be open for ever; whoever listens opens another one elsewhere.
+            () = begins(&mut draining), if subscribed => return Ended::Over,
             _ = changes.changed() => match renewed(relay, pieces_tx).await {
                 Some(ended) => return ended,
                 None => continue,
@@ -102,7 +115,7 @@ async fn pass_events(relay: &mut Relay, mut body: Incoming, pieces_tx: &mpsc::Se
         last = Instant::now();
         let bytes = match next {
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-            Ok(None) | Err(_) if subscribed => return Ended::Over,
+            Ok(None) | Err(_) if subscribed || abandoned.is_some() => return Ended::Over,
             Ok(Some(Err(_))) => return Ended::Failed("broken", "the server's stream broke off"),
             Ok(None) => return Ended::Failed("unanswered", "the server ended its stream without an answer"),
             Err(_) => return Ended::Failed("timeout", "the server's stream fell silent"),
@@ -119,6 +132,11 @@ async fn pass_events(relay: &mut Relay, mut body: Incoming, pieces_tx: &mpsc::Se
     }
 }
 
+async fn begins(draining: &mut watch::Receiver<bool>) {
+    // The sender lives as long as the process.
+    let _never = draining.wait_for(|draining| *draining).await.is_err();
+}
+
 async fn renewed(relay: &mut Relay, pieces_tx: &mpsc::Sender<Piece>) -> Option<Ended> {
     match renew(relay) {
         Renewed::Same => None,
@@ -132,11 +150,8 @@ async fn renewed(relay: &mut Relay, pieces_tx: &mpsc::Sender<Piece>) -> Option<E
 
 async fn pass(relay: &Relay, frame: Frame, pieces_tx: &mpsc::Sender<Piece>) -> Option<Ended> {
     let event = match frame {
-        Frame::Comment(_) => {
-            let mut sign_of_life = Vec::new();
-            frame.write(&mut sign_of_life);
-            return piece(relay, pieces_tx, sign_of_life).await;
-        }
+        // Only the sign of life goes on: a lax reader of lines could find more in a comment's text than a comment.
+        Frame::Comment(_) => return piece(relay, pieces_tx, SIGN_OF_LIFE.to_vec()).await,
         Frame::Event(event) => event,
     };
     // An event without data only says from where to resume, which no client can here.
@@ -158,15 +173,19 @@ async fn pass(relay: &Relay, frame: Frame, pieces_tx: &mpsc::Sender<Piece>) -> O
 }
 
 async fn piece(relay: &Relay, pieces_tx: &mpsc::Sender<Piece>, bytes: Vec<u8>) -> Option<Ended> {
-    let gone = pieces_tx.send(Ok(BodyFrame::data(bytes.into()))).await.is_err();
+    let gone = hand_over(pieces_tx, bytes).await.is_err();
     (gone && (relay.era.is_modern() || relay.subscription.is_some())).then_some(Ended::Over)
 }
 
-async fn send(
-    pieces_tx: &mpsc::Sender<Piece>,
-    message: Vec<u8>,
-) -> Result<(), mpsc::error::SendError<Piece>> {
-    pieces_tx.send(Ok(BodyFrame::data(as_event(message).into()))).await
+async fn send(pieces_tx: &mpsc::Sender<Piece>, message: Vec<u8>) -> Result<(), Gone> {
+    hand_over(pieces_tx, as_event(message)).await
+}
+
+/// The client left, or takes nothing any more.
+struct Gone;
+
+async fn hand_over(pieces_tx: &mpsc::Sender<Piece>, bytes: Vec<u8>) -> Result<(), Gone> {
+    pieces_tx.send_timeout(Ok(BodyFrame::data(bytes.into())), CLIENT_DEADLINE).await.map_err(|_| Gone)
 }
 
 fn as_event(message: Vec<u8>) -> Vec<u8> {

@@ -217,6 +217,11 @@ pub fn unavailable(id: Option<&Id>, message: &str, retry_after: u64) -> Answer {
         .with(header::RETRY_AFTER, &retry_after.to_string())
 }
 
+/// 500: the gateway itself failed.
+pub fn broken() -> Answer {
+    plain_error(StatusCode::INTERNAL_SERVER_ERROR, None, INTERNAL_ERROR, "the gateway failed")
+}
+
 /// 502: the upstream could not be reached, or what it answered cannot be trusted.
 pub fn bad_gateway(id: Option<&Id>, message: &str) -> Answer {
     plain_error(StatusCode::BAD_GATEWAY, id, INTERNAL_ERROR, message)
