@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header;
+use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
@@ -47,13 +47,19 @@ pub(crate) struct Rejection {
 
 /// Serves one request. Whatever it is, there is one answer.
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
-    match handle(&gateway, request).await {
+    let leaves_http = request.method() == Method::CONNECT || request.headers().contains_key(header::UPGRADE);
+    let mut response = match handle(&gateway, request).await {
         Ok(response) => response,
         Err(rejection) => {
             gateway.metrics.rejected(rejection.reason);
             respond(*rejection.answer)
         }
+    };
+    if leaves_http {
+        // It is not left. But whoever stands in front may take what follows for no HTTP, and look at none of it.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    response
 }
 
 async fn handle(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Response<Body>, Rejection> {
@@ -105,7 +111,7 @@ fn check_target(parts: &Parts) -> Result<(), Rejection> {
 
 // A browser always says where its page is from. Who says nothing is no browser.
 fn check_origin(gateway: &Gateway, parts: &Parts) -> Result<(), Rejection> {
-    let allowed = |value: &header::HeaderValue| {
+    let allowed = |value: &HeaderValue| {
         gateway.allowed_origins.iter().any(|origin| origin.as_bytes() == value.as_bytes())
     };
     if parts.headers.get_all(header::ORIGIN).iter().all(allowed) {
