@@ -14,6 +14,7 @@
 //! - A status speaks only of what was applied and what gateways answered.
 //! - One broken object stops nothing but itself.
 
+pub mod backoff;
 pub mod candidates;
 pub mod child;
 pub mod conditions;

@@ -1,5 +1,6 @@
 //! The operator's own metrics.
 
+use prometheus::core::{Collector, Desc};
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
@@ -58,7 +59,7 @@ impl Metrics {
             ready: IntGauge::new("toolgate_operator_ready", "Whether all caches have been filled.")
                 .expect("a constant name is valid"),
         };
-        let collectors: [Box<dyn prometheus::core::Collector>; 5] = [
+        let collectors: [Box<dyn Collector>; 5] = [
             Box::new(metrics.reconciles.clone()),
             Box::new(metrics.durations.clone()),
             Box::new(metrics.writes.clone()),
@@ -109,6 +110,14 @@ impl Metrics {
     /// Whether all caches have been filled.
     pub fn is_ready(&self) -> bool {
         self.ready.get() == 1
+    }
+
+    /// What each of the operator's own metrics is called, says and is labelled with, also of those that have no series
+    /// yet.
+    pub fn described(&self) -> Vec<&Desc> {
+        let Self { registry: _, reconciles, durations, writes, watch_failures, ready } = self;
+        let families: [&dyn Collector; 5] = [reconciles, durations, writes, watch_failures, ready];
+        families.into_iter().flat_map(Collector::desc).collect()
     }
 
     /// All metrics as Prometheus reads them.

@@ -2,7 +2,6 @@
 //! backoff of its own when it fails.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Config, applier};
 use tokio::sync::mpsc;
 
+use crate::backoff::Waits;
 use crate::metrics::{Metrics, Outcome};
 use crate::raw::Raw;
 use crate::scope::Scope;
@@ -21,10 +21,8 @@ use crate::scope::Scope;
 pub const CONCURRENT_MAX: u16 = 16;
 /// The most requests that wait to be taken into a queue; whoever brings more has to wait.
 pub const REQUESTS_MAX: usize = 1024;
-/// The first wait after a failure.
-const BACKOFF_FIRST: Duration = Duration::from_secs(1);
-/// The longest wait after failures in a row.
-const BACKOFF_LAST: Duration = Duration::from_mins(5);
+/// The waits after failures in a row of one object.
+const WAITS: Waits = Waits { first: Duration::from_secs(1), last: Duration::from_mins(5) };
 
 /// Where requests for objects of the kind `K` are put.
 #[derive(Debug)]
@@ -118,17 +116,7 @@ fn backoff(failures: &Failures, key: &str) -> Duration {
     let mut failures = locked(failures);
     let count = failures.entry(key.to_owned()).or_default();
     *count = count.saturating_add(1);
-    wait_after(*count, key)
-}
-
-// Doubles, and is up to a quarter longer by chance, so that objects which failed together do not come back together.
-fn wait_after(failures: u32, key: &str) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    let wait = (BACKOFF_FIRST * (1 << doublings)).min(BACKOFF_LAST);
-    let mut hasher = DefaultHasher::new();
-    (key, failures).hash(&mut hasher);
-    let quarters = u32::try_from(hasher.finish() % 1000).unwrap_or_default();
-    wait + wait / 4000 * quarters
+    WAITS.after(*count)
 }
 
 fn key<K>(object: &Raw<K>) -> String {
@@ -153,23 +141,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{BACKOFF_FIRST, BACKOFF_LAST, wait_after};
-
-    #[test]
-    fn waits_double_up_to_the_longest_and_differ_between_objects() {
-        let most = |wait: std::time::Duration| wait + wait / 4;
-        for (failures, base) in [(1, BACKOFF_FIRST), (2, BACKOFF_FIRST * 2), (9, BACKOFF_FIRST * 256)] {
-            let wait = wait_after(failures, "sales/crm");
-            assert!(wait >= base && wait <= most(base), "{failures}: {wait:?}");
-        }
-        for failures in [10, 11, u32::MAX] {
-            let wait = wait_after(failures, "sales/crm");
-            assert!(wait >= BACKOFF_LAST && wait <= most(BACKOFF_LAST), "{failures}: {wait:?}");
-        }
-        assert_ne!(wait_after(3, "sales/crm"), wait_after(3, "sales/desk"));
-    }
 }

@@ -3,6 +3,7 @@
 //! Each watch backs off by itself. A failure of one never reaches the others, and none ends.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
 use kube::runtime::WatchStreamExt;
@@ -11,10 +12,14 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
+use crate::backoff::{Waits, WatchBackoff};
 use crate::metrics::Metrics;
 
 /// How long the API server keeps one watch open. A connection that died silently is noticed soon after.
 pub const WATCH_SECONDS: u32 = 60;
+
+/// The waits after failures in a row of one watch. Short, for until it works again nothing is noticed.
+const WAITS: Waits = Waits { first: Duration::from_millis(500), last: Duration::from_secs(5) };
 
 /// What a watch has seen. The cache knows already.
 #[derive(Debug)]
@@ -42,7 +47,7 @@ pub async fn watch<K, Handle, Handling>(
     let kind = K::kind(&());
     let mut config = watcher::Config::default().timeout(WATCH_SECONDS);
     config.label_selector = labels;
-    let events = watcher(api, config).default_backoff();
+    let events = watcher(api, config).backoff(WatchBackoff::new(WAITS));
     pin_mut!(events);
     while let Some(event) = events.next().await {
         match event {
