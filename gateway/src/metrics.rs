@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use prometheus::core::{Collector, Desc};
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -192,6 +193,36 @@ impl Metrics {
     /// The tools that the server was seen to list.
     pub fn seen_tools(&self) -> HashSet<String> {
         self.seen_tools.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What each of the gateway's own metrics is called, says and is labelled with, also of those that have no series yet.
+    pub fn described(&self) -> Vec<&Desc> {
+        let Self {
+            registry: _,
+            server: _,
+            calls,
+            audits,
+            requests,
+            rejected,
+            upstream_errors,
+            call_seconds,
+            upstream_seconds,
+            revision,
+            config_trouble,
+            seen_tools: _,
+        } = self;
+        let families: [&dyn Collector; 9] = [
+            calls,
+            audits,
+            requests,
+            rejected,
+            upstream_errors,
+            call_seconds,
+            upstream_seconds,
+            revision,
+            config_trouble,
+        ];
+        families.into_iter().flat_map(Collector::desc).collect()
     }
 
     /// All metrics in Prometheus' text format.
