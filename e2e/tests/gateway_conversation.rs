@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use toolgate_e2e::agent::{Connection, Era, Listing, Outcome, Reply, SessionVersion, Target, Token};
 use toolgate_e2e::kommo::{Answers, seeded};
-use toolgate_e2e::process::{ALICE, BOB, Books, CREDENTIAL, Request, World};
+use toolgate_e2e::process::{ALICE, BOB, Books, CREDENTIAL, Line, Request, Socket, World};
 
 const RULES: &str = "\
 default: deny
@@ -61,7 +61,7 @@ async fn the_conversation_is_as_the_policy_says_and_the_books_balance() {
         let metrics = world.gateway.admin().metrics().await.expect("metrics");
         let lines = books.compare(&metrics, &world.stand_in.counts(), &DECLARED);
         assert_eq!(lines.len(), 7, "{lines:?}");
-        assert!(lines.iter().all(|line| line.balances()), "{era:?} {answers:?}: {lines:#?}");
+        assert!(lines.iter().all(Line::balances), "{era:?} {answers:?}: {lines:#?}");
         // Told by the server itself, past the gateway.
         let direct = Target {
             url: world.stand_in.url(),
@@ -166,7 +166,7 @@ async fn hidden_unlisted_and_unknown_tools_are_answered_with_the_same_bytes() {
 #[tokio::test]
 async fn two_thousand_tool_names_are_one_series() {
     let world = World::start(Answers::Json, RULES).await.expect("a world");
-    let mut socket = toolgate_e2e::process::Socket::open(world.gateway.address()).await.expect("connects");
+    let mut socket = Socket::open(world.gateway.address()).await.expect("connects");
     for number in 0..2_000 {
         let request = Request::modern_call(ALICE, &format!("tool_{number}"), &json!({}));
         socket.send(&request.bytes()).await.expect("is sent");
