@@ -37,7 +37,7 @@ const POLL_LAST: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// Children could not be written; the status says so.
-    #[error("{} could not be written: {}", .0.child, .0.message)]
+    #[error("not written: {0}")]
     Apply(Failure),
     /// The status could not be written.
     #[error("the status could not be written")]
@@ -49,10 +49,6 @@ pub enum ReconcileError {
 /// # Errors
 /// When something could not be written. It is tried again later, and what could be written is.
 pub async fn reconcile(server: Arc<Raw<McpServer>>, scope: Arc<Scope>) -> Result<Action, ReconcileError> {
-    // Its children are on their way out; making them anew would hold that up.
-    if server.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
-    }
     let key = ServerKey { namespace: server.namespace().to_owned(), name: server.name().to_owned() };
     let memory = scope.ledger.memory(&key, server.uid());
     let observed = observe::observe(&scope.stores, server, memory);
@@ -66,6 +62,7 @@ pub async fn reconcile(server: Arc<Raw<McpServer>>, scope: Arc<Scope>) -> Result
                 metrics: &scope.metrics,
                 namespace: observed.server.namespace(),
                 owner: observed.server.uid(),
+                leaving: observed.server.metadata.deletion_timestamp.is_some(),
             };
             let bundle = (bundle.clone(), hash.clone());
             apply::apply(&target, &prepared, bundle, &observed.children, &observed.memory).await

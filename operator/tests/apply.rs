@@ -47,11 +47,16 @@ fn live(api: &Api) -> BTreeMap<ChildKind, Value> {
 }
 
 async fn applied(api: &Api, tools: &str, memory: &Memory) -> Applied {
+    applied_to(api, tools, memory, false).await
+}
+
+async fn applied_to(api: &Api, tools: &str, memory: &Memory, leaving: bool) -> Applied {
     let observed = Observed { policies: vec![policy("narrow", 1, tools)], ..observed(server(1, UPSTREAM)) };
     let (bundle, hash) = validated(&observed).bundle.unwrap();
     let prepared = build(&bundle, &hash, &settings());
     let (client, metrics) = (api.client(), Metrics::new());
-    let target = Target { client: &client, metrics: &metrics, namespace: NAMESPACE, owner: SERVER_UID };
+    let (namespace, owner) = (NAMESPACE, SERVER_UID);
+    let target = Target { client: &client, metrics: &metrics, namespace, owner, leaving };
     apply(&target, &prepared, (bundle, hash), &live(api), memory).await
 }
 
@@ -129,7 +134,7 @@ async fn without_our_own_bundle_nothing_else_is_written() {
     assert_eq!(api.get(&path(ALL[0])), Some(foreign));
     assert!(applied.bundle.is_none());
     assert_eq!(applied.failures.len(), 1);
-    assert_eq!(applied.failures[0].child, "ConfigMap/crm-toolgate");
+    assert_eq!(applied.failures[0].kind, ChildKind::ConfigMap);
     assert_eq!(applied.failures[0].cause, Cause::Foreign);
 }
 
@@ -146,12 +151,12 @@ async fn no_pod_runs_under_an_account_that_is_not_ours() {
     let applied = first(&api).await;
     assert_eq!(api.written(), [ALL[0], ALL[2], ALL[3], ALL[4]]);
     assert!(applied.bundle.is_some());
-    let told: Vec<(&str, Cause)> =
-        applied.failures.iter().map(|failure| (failure.child.as_str(), failure.cause)).collect();
-    assert_eq!(told, [("ServiceAccount/crm-toolgate", Cause::Foreign)]);
+    let told: Vec<String> = applied.failures.iter().map(ToString::to_string).collect();
     assert_eq!(
-        applied.failures[0].message,
-        "it belongs to the McpServer crm (uid-of-its-predecessor); it is left as it is"
+        told,
+        [
+            "ServiceAccount/crm-toolgate: it belongs to the McpServer crm (uid-of-its-predecessor); it is left as it is"
+        ]
     );
 }
 
@@ -170,8 +175,8 @@ async fn an_edit_comes_into_force_whatever_else_is_refused() {
         api.get(&path(ALL[0])).unwrap()["data"]["bundle.json"],
         applied.bundle.unwrap().bundle.to_json()
     );
-    let told: Vec<&str> = applied.failures.iter().map(|failure| failure.child.as_str()).collect();
-    assert_eq!(told, ["Role/crm-toolgate", "Deployment/crm-toolgate"]);
+    let told: Vec<ChildKind> = applied.failures.iter().map(|failure| failure.kind).collect();
+    assert_eq!(told, [ChildKind::Role, ChildKind::Deployment]);
 }
 
 #[tokio::test]
@@ -183,6 +188,44 @@ async fn a_bundle_that_cannot_be_written_leaves_the_last_one_in_force() {
     let applied = applied(&api, "tools: {read: {}}", &memory).await;
     assert_eq!(applied.bundle.unwrap().hash, before.hash);
     assert_eq!(applied.failures[0].cause, Cause::Refused);
+}
+
+#[tokio::test]
+async fn of_a_server_that_is_being_deleted_what_is_there_is_kept_up_to_date_and_nothing_made_anew() {
+    let api = Api::default();
+    let never_there = applied_to(&api, "tools: {}", &Memory::default(), true).await;
+    assert_eq!(api.written(), Vec::<String>::new());
+    assert!(never_there.bundle.is_none() && never_there.failures.is_empty());
+    first(&api).await;
+    api.remove(&path(ALL[4]));
+    api.asked();
+    let applied = applied_to(&api, "tools: {read: {}}", &Memory::default(), true).await;
+    assert_eq!(api.written(), [ALL[0]]);
+    assert!(applied.bundle.is_some());
+}
+
+#[tokio::test]
+async fn whatever_write_was_the_last_before_a_crash_the_end_is_the_same() {
+    let whole = Api::default();
+    first(&whole).await;
+    for writes in 0..=ALL.len() {
+        let api = Api::default();
+        for child in &ALL[writes..] {
+            api.refuse(&path(child));
+        }
+        first(&api).await;
+        assert_eq!(live(&api).len(), writes, "the others were refused");
+        api.refuse_nothing();
+        let applied = first(&api).await;
+        assert_eq!(applied.failures, []);
+        let contents = |api: &Api| live(api).into_values().map(without_version).collect::<Vec<_>>();
+        assert_eq!(contents(&api), contents(&whole), "after {writes} writes");
+    }
+}
+
+fn without_version(mut object: Value) -> Value {
+    object["metadata"]["resourceVersion"] = Value::Null;
+    object
 }
 
 #[tokio::test]

@@ -7,7 +7,6 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
@@ -69,11 +68,9 @@ impl Story {
         let observed = &mut self.observed;
         observed.pods = (0..says.len()).map(pod).collect();
         let validated = validated(observed);
-        let held_back = self.failures.iter().any(|failure| failure.child.starts_with("ConfigMap/"));
+        let held_back = self.failures.iter().any(|failure| failure.kind == ChildKind::ConfigMap);
         let bundle = match validated.bundle.clone() {
-            Some((bundle, hash)) if !held_back => {
-                Some(AppliedBundle { bundle: Arc::new(bundle), hash, since: Instant::now() })
-            }
+            Some((bundle, hash)) if !held_back => Some(AppliedBundle { bundle: Arc::new(bundle), hash }),
             Some(_) => observed.memory.applied.clone(),
             None => None,
         };
@@ -337,7 +334,8 @@ fn what_could_not_be_written_is_told_and_nothing_newer_is_claimed() {
     for (cause, reason) in causes {
         let mut story = Story::settled();
         story.failures = vec![Failure {
-            child: "ConfigMap/crm-toolgate".to_owned(),
+            kind: ChildKind::ConfigMap,
+            name: "crm-toolgate".to_owned(),
             cause,
             message: "for a reason".to_owned(),
         }];

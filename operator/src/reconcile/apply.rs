@@ -7,7 +7,6 @@ mod difference;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
@@ -33,6 +32,14 @@ pub struct Target<'a> {
     pub namespace: &'a str,
     /// The server's UID.
     pub owner: &'a str,
+    /// Whether the server is being deleted: what is still there is kept up to date, and nothing is made anew.
+    pub leaving: bool,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}: {}", self.kind, self.name, self.message)
+    }
 }
 
 impl fmt::Debug for Target<'_> {
@@ -59,8 +66,10 @@ pub struct Applied {
 /// A child that could not be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The child.
-    pub child: String,
+    /// The child's kind.
+    pub kind: ChildKind,
+    /// The child's name.
+    pub name: String,
     /// Why not.
     pub cause: Cause,
     /// Why not, for people.
@@ -103,34 +112,39 @@ pub async fn apply(
             continue;
         }
         match apply_child(target, &child, live.get(&child.kind), memory.written.get(&child.kind)).await {
-            Ok(written) => {
-                if let Some(written) = written {
-                    applied.written.insert(child.kind, written);
-                }
-                if child.kind == ChildKind::ConfigMap {
+            Ok(outcome) => {
+                if child.kind == ChildKind::ConfigMap && !matches!(outcome, Outcome::NotMade) {
                     applied.bundle = Some(in_place(&bundle, memory));
                 }
+                if let Outcome::Written(written) = outcome {
+                    applied.written.insert(child.kind, written);
+                }
             }
-            Err((cause, message)) => applied.failures.push(Failure {
-                child: format!("{}/{}", child.kind, child.name()),
-                cause,
-                message,
-            }),
+            Err((cause, message)) => {
+                let name = child.name().to_owned();
+                applied.failures.push(Failure { kind: child.kind, name, cause, message });
+            }
         }
     }
     applied
 }
 
+/// What became of a child.
+enum Outcome {
+    Kept,
+    Written(Written),
+    NotMade,
+}
+
 fn held_back(kind: ChildKind, failures: &[Failure]) -> bool {
-    let failed =
-        |kind: ChildKind| failures.iter().any(|failure| failure.child.starts_with(&format!("{kind}/")));
+    let failed = |kind: ChildKind| failures.iter().any(|failure| failure.kind == kind);
     failed(ChildKind::ConfigMap) || (kind == ChildKind::Deployment && failed(ChildKind::ServiceAccount))
 }
 
 fn in_place((bundle, hash): &(Bundle, String), memory: &Memory) -> AppliedBundle {
     match &memory.applied {
         Some(applied) if applied.hash == *hash => applied.clone(),
-        _ => AppliedBundle { bundle: Arc::new(bundle.clone()), hash: hash.clone(), since: Instant::now() },
+        _ => AppliedBundle { bundle: Arc::new(bundle.clone()), hash: hash.clone() },
     }
 }
 
@@ -139,7 +153,7 @@ async fn apply_child(
     child: &Child,
     live: Option<&Value>,
     written: Option<&Written>,
-) -> Result<Option<Written>, (Cause, String)> {
+) -> Result<Outcome, (Cause, String)> {
     if child.kind == ChildKind::ConfigMap {
         fits(child)?;
     }
@@ -151,27 +165,25 @@ async fn apply_child(
         Some(_) => None,
         None => api.get_opt(child.name()).await.map_err(refused)?.map(to_value),
     };
-    let live = live.or(found.as_ref());
-    match decide(child, live, target.owner, written) {
-        Decision::Keep => Ok(None),
-        Decision::Foreign(owner) => Err((Cause::Foreign, format!("{owner}; it is left as it is"))),
-        Decision::Write { uid } => {
-            let mut object = child.object.clone();
-            if let Some(uid) = uid {
-                // What was looked at is what is written to, or nothing is.
-                object["metadata"]["uid"] = Value::from(uid);
-            }
-            let parameters = PatchParams::apply(MANAGER).force();
-            let result =
-                api.patch(child.name(), &parameters, &Patch::Apply(&object)).await.map_err(refused)?;
-            target.metrics.written(child.kind.as_str());
-            tracing::info!(child = %child.kind, name = child.name(), namespace = target.namespace, "applied");
-            Ok(Some(Written {
-                wanted: child.digest.clone(),
-                result: difference::fingerprint(&to_value(result)),
-            }))
+    let uid = match decide(child, live.or(found.as_ref()), target.owner, written) {
+        Decision::Keep => return Ok(Outcome::Kept),
+        Decision::Foreign(owner) => {
+            return Err((Cause::Foreign, format!("{owner}; it is left as it is")));
         }
+        Decision::Write { uid: None } if target.leaving => return Ok(Outcome::NotMade),
+        Decision::Write { uid } => uid,
+    };
+    let mut object = child.object.clone();
+    if let Some(uid) = uid {
+        // What was looked at is what is written to, or nothing is.
+        object["metadata"]["uid"] = Value::from(uid);
     }
+    let parameters = PatchParams::apply(MANAGER).force();
+    let result = api.patch(child.name(), &parameters, &Patch::Apply(&object)).await.map_err(refused)?;
+    target.metrics.written(child.kind.as_str());
+    tracing::info!(child = %child.kind, name = child.name(), namespace = target.namespace, "applied");
+    let result = difference::fingerprint(&to_value(result));
+    Ok(Outcome::Written(Written { wanted: child.digest.clone(), result }))
 }
 
 fn fits(child: &Child) -> Result<(), (Cause, String)> {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use toolgate_crds::status::EnforcedObject;
 use toolgate_policy::Bundle;
@@ -33,8 +32,6 @@ pub struct AppliedBundle {
     pub bundle: Arc<Bundle>,
     /// Its digest.
     pub hash: String,
-    /// Since when.
-    pub since: Instant,
 }
 
 /// What was in force when all gateways agreed.

@@ -56,6 +56,15 @@ impl Api {
         self.0.lock().unwrap().refused.push(path.to_owned());
     }
 
+    /// From now on no write is forbidden.
+    pub(crate) fn refuse_nothing(&self) {
+        self.0.lock().unwrap().refused.clear();
+    }
+
+    pub(crate) fn remove(&self, path: &str) {
+        self.0.lock().unwrap().objects.remove(path);
+    }
+
     /// What was asked since the last time.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.0.lock().unwrap().asked)

@@ -59,7 +59,7 @@ fn ready(reporting: &Reporting<'_>, enforcement: &Enforcement) -> Wanted {
             Cause::TooLarge => "BundleTooLarge",
             Cause::Refused => "ApplyFailed",
         };
-        return not(reason, format!("{}: {}", failure.child, failure.message));
+        return not(reason, failure.to_string());
     }
     let bundle = reporting.applied.bundle.as_ref().map(|applied| &*applied.bundle);
     if let Some(name) = bundle.and_then(missing_required) {

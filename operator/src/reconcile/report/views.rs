@@ -75,7 +75,7 @@ fn programmed(
 fn pending(reporting: &Reporting<'_>, enforcement: &Enforcement) -> String {
     let server = reporting.observed.server.name();
     if let Some(failure) = reporting.applied.failures.first() {
-        return format!("the gateway of {server} is not up to date: {}: {}", failure.child, failure.message);
+        return format!("the gateway of {server} is not up to date: {failure}");
     }
     match enforcement {
         Enforcement::Moving { progress, .. } | Enforcement::Behind { progress } => progress.clone(),
