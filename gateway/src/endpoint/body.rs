@@ -16,25 +16,49 @@ use crate::wire::answer::{self, Answer};
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
+/// How much of a body that is too large is read and dropped, in bytes. Most clients only look for an answer when they
+/// have sent everything, and would hear of a broken connection instead.
+const DROPPED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long that may take.
+const DROP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Reads a body.
 ///
 /// # Errors
 /// 413 if it is larger than [`BODY_BYTES_MAX`], 408 if it is too slow, 400 if it breaks off.
-pub(super) async fn read(body: Incoming, headers: &HeaderMap) -> Result<Bytes, Rejection> {
+pub(super) async fn read(mut body: Incoming, headers: &HeaderMap) -> Result<Bytes, Rejection> {
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
+    if let Some(length) = announced.filter(|length| *length > BODY_BYTES_MAX) {
+        // Who waits to be asked for the body has not sent it, and of one without end nothing is gained.
+        if !headers.contains_key(header::EXPECT) && length <= BODY_BYTES_MAX + DROPPED_BYTES_MAX {
+            drop_rest(&mut body).await;
+        }
         return Err(reject(Rejected::Body, closing(answer::too_large(BODY_BYTES_MAX))));
     }
-    match tokio::time::timeout(BODY_DEADLINE, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+    match tokio::time::timeout(BODY_DEADLINE, Limited::new(&mut body, BODY_BYTES_MAX).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            drop_rest(&mut body).await;
             Err(reject(Rejected::Body, closing(answer::too_large(BODY_BYTES_MAX))))
         }
         Ok(Err(_)) => Err(reject(Rejected::Body, closing(empty(StatusCode::BAD_REQUEST)))),
         Err(_) => Err(reject(Rejected::Body, closing(empty(StatusCode::REQUEST_TIMEOUT)))),
     }
+}
+
+async fn drop_rest(body: &mut Incoming) {
+    let dropping = async {
+        let mut dropped = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            dropped += frame.data_ref().map_or(0, Bytes::len);
+            if dropped > DROPPED_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // Too slow is as good as too much.
+    let _elapsed = tokio::time::timeout(DROP_DEADLINE, dropping).await;
 }
 
 // Nobody knows where the next request would begin.

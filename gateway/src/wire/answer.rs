@@ -16,6 +16,8 @@ use super::{
 /// The key of `_meta` (of a result) and of `data` (of an error) that holds a verdict for machines.
 pub const VERDICT_KEY: &str = "toolgate.dev/verdict";
 
+const TEXT: &str = "text/plain; charset=utf-8";
+
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -45,6 +47,13 @@ impl Answer {
 
     fn json(status: StatusCode, body: Vec<u8>) -> Self {
         Self { status, headers: HeaderMap::new(), body }.with(header::CONTENT_TYPE, JSON)
+    }
+
+    // What is refused before its id is known gets no JSON-RPC error: a client could not tell which request it answers,
+    // and some wait on for one that says so.
+    fn text(status: StatusCode, message: &str) -> Self {
+        let body = format!("{message}\n").into_bytes();
+        Self { status, headers: HeaderMap::new(), body }.with(header::CONTENT_TYPE, TEXT)
     }
 
     /// The same answer with one more header. A value that no header can have is left out.
@@ -174,9 +183,9 @@ pub fn insufficient_scope(resource_metadata: Option<&str>, scope: &str) -> Answe
     Answer::empty(StatusCode::FORBIDDEN).with(header::WWW_AUTHENTICATE, &challenge(&parameters))
 }
 
-/// 403: the request's `Origin` or `Host` is not allowed here.
+/// 403: the request's `Origin` is not allowed here.
 pub fn foreign_origin() -> Answer {
-    plain_error(StatusCode::FORBIDDEN, None, INVALID_REQUEST, "Origin or Host not allowed")
+    Answer::text(StatusCode::FORBIDDEN, "this origin is not allowed")
 }
 
 /// 404: the session is unknown here, or another caller's; clients begin a new one.
@@ -202,24 +211,26 @@ pub fn not_acceptable(id: Option<&Id>) -> Answer {
 
 /// 413: the body is larger than is read.
 pub fn too_large(bytes_max: usize) -> Answer {
-    let message = format!("the body is larger than {bytes_max} bytes");
-    plain_error(StatusCode::PAYLOAD_TOO_LARGE, None, INVALID_REQUEST, &message)
+    Answer::text(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is larger than {bytes_max} bytes"))
 }
 
 /// 415: the body is not plain JSON.
 pub fn unsupported_media_type(reason: ContentError) -> Answer {
-    plain_error(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, INVALID_REQUEST, &reason.to_string())
+    Answer::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, &reason.to_string())
 }
 
 /// 503: not now; `retry_after` in seconds.
 pub fn unavailable(id: Option<&Id>, message: &str, retry_after: u64) -> Answer {
-    plain_error(StatusCode::SERVICE_UNAVAILABLE, id, INTERNAL_ERROR, message)
-        .with(header::RETRY_AFTER, &retry_after.to_string())
+    let answer = match id {
+        Some(_) => plain_error(StatusCode::SERVICE_UNAVAILABLE, id, INTERNAL_ERROR, message),
+        None => Answer::text(StatusCode::SERVICE_UNAVAILABLE, message),
+    };
+    answer.with(header::RETRY_AFTER, &retry_after.to_string())
 }
 
 /// 500: the gateway itself failed.
 pub fn broken() -> Answer {
-    plain_error(StatusCode::INTERNAL_SERVER_ERROR, None, INTERNAL_ERROR, "the gateway failed")
+    Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed")
 }
 
 /// 502: the upstream could not be reached, or what it answered cannot be trusted.
