@@ -44,6 +44,14 @@ pub struct Arguments {
     #[arg(long, value_name = "ORIGIN")]
     pub allowed_origin: Vec<String>,
 
+    /// Whom tokens of ServiceAccounts have to be for: the URL that callers know this gateway by. Without it no ServiceAccount is let in.
+    #[arg(long, value_name = "URL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub audience: Option<String>,
+
+    /// The issuer of the ServiceAccounts' tokens. By default that of the cluster, which --watch leads to.
+    #[arg(long, value_name = "URL", requires = "audience", value_parser = issuer)]
+    pub cluster_issuer: Option<String>,
+
     /// How long the server may take to begin its answer, and then to send each further piece of it, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = ANSWER_DEADLINE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub answer_seconds: u64,
@@ -51,4 +59,9 @@ pub struct Arguments {
     /// How long calls are still taken after the signal to stop, in seconds, so that those who route to it can notice.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub drain_seconds: u64,
+}
+
+fn issuer(text: &str) -> Result<String, String> {
+    let wanted = "an https URL without user, query and fragment, or http on 127.0.0.1 or [::1]";
+    toolgate_policy::is_issuer(text).then(|| text.to_owned()).ok_or_else(|| format!("not {wanted}"))
 }

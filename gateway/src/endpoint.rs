@@ -67,7 +67,7 @@ async fn handle(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Re
     check_target(&parts)?;
     check_origin(gateway, &parts)?;
     let in_force = gateway.holder.current().ok_or_else(nothing_in_force)?;
-    let (caller, credential) = authenticate::caller(&in_force.law, &parts.headers, gateway.clock.now().wall)?;
+    let (caller, credential) = authenticate::caller(gateway, &in_force.law, &parts.headers).await?;
     let exchange = Exchange { gateway: gateway.clone(), in_force, caller, credential };
     match parts.method {
         Method::DELETE => return session::end(exchange, &parts.headers).await,

@@ -8,6 +8,7 @@ use toolgate_policy::Counters;
 
 use crate::clock::Clock;
 use crate::credentials::Credentials;
+use crate::identity::Verifier;
 use crate::in_force::Holder;
 use crate::metrics::Metrics;
 use crate::session::Seal;
@@ -28,6 +29,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// The way to the server.
     pub client: Client,
+    /// Verifies tokens that an issuer signed.
+    pub verifier: Verifier,
     /// Origins that browsers may call from.
     pub allowed_origins: Vec<String>,
     counters: Mutex<Counters>,
@@ -56,8 +59,16 @@ impl Gateway {
             credentials,
             seal,
             client,
+            verifier: Verifier::default(),
             allowed_origins,
         }
+    }
+
+    /// The same gateway with another verifier.
+    #[must_use]
+    pub fn verifying(mut self, verifier: Verifier) -> Self {
+        self.verifier = verifier;
+        self
     }
 
     /// Becomes true when the gateway is about to stop.

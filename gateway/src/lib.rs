@@ -8,6 +8,7 @@
 //! - [`wire`]: bytes to messages and back. Pure.
 //! - [`in_force`]: the law that holds now, swapped whole; [`source`] brings new ones.
 //! - [`endpoint`]: the way of one request. [`upstream`] sends nothing without a permit.
+//! - [`identity`]: whose a token is that an issuer signed.
 //! - [`admin`]: health, metrics and the revision that is enforced, on a port of its own.
 //!
 //! Invariants: what is decided on is what is sent; nothing is sent without a permit; every decision is counted once,
@@ -19,6 +20,7 @@ pub mod clock;
 pub mod credentials;
 pub mod endpoint;
 pub mod gateway;
+pub mod identity;
 pub mod in_force;
 pub mod listener;
 pub mod metrics;

@@ -11,6 +11,8 @@ use prometheus::{
 };
 use toolgate_policy::Outcome;
 
+use crate::identity::InvalidToken;
+
 /// The label of every tool that no policy names and that the server was not seen to list.
 pub const OTHER_TOOL: &str = "_other";
 /// The most tools that become labels because the server lists them.
@@ -49,6 +51,7 @@ pub struct Metrics {
     audits: IntCounterVec,
     requests: IntCounterVec,
     rejected: IntCounterVec,
+    tokens_refused: IntCounterVec,
     upstream_errors: IntCounterVec,
     call_seconds: HistogramVec,
     upstream_seconds: HistogramVec,
@@ -93,6 +96,7 @@ impl Metrics {
                 &["server", "policy", "tool", "grant", "verdict"],
             )?,
             rejected: counters("toolgate_requests_rejected_total", REJECTED, &["server", "reason"])?,
+            tokens_refused: counters("toolgate_tokens_refused_total", TOKENS_REFUSED, &["server", "reason"])?,
             upstream_errors: counters(
                 "toolgate_upstream_errors_total",
                 UPSTREAM_ERRORS,
@@ -169,6 +173,11 @@ impl Metrics {
         self.rejected.with_label_values(&[self.server.load().as_str(), reason.as_str()]).inc();
     }
 
+    /// Counts a signed token that is nobody's.
+    pub fn token_refused(&self, reason: InvalidToken) {
+        self.tokens_refused.with_label_values(&[self.server.load().as_str(), reason.as_str()]).inc();
+    }
+
     /// Counts a failure of the server, by kind.
     pub fn upstream_failed(&self, kind: &'static str) {
         self.upstream_errors.with_label_values(&[self.server.load().as_str(), kind]).inc();
@@ -204,6 +213,7 @@ impl Metrics {
             audits,
             requests,
             rejected,
+            tokens_refused,
             upstream_errors,
             call_seconds,
             upstream_seconds,
@@ -211,11 +221,12 @@ impl Metrics {
             config_trouble,
             seen_tools: _,
         } = self;
-        let families: [&dyn Collector; 9] = [
+        let families: [&dyn Collector; 10] = [
             calls,
             audits,
             requests,
             rejected,
+            tokens_refused,
             upstream_errors,
             call_seconds,
             upstream_seconds,
@@ -244,6 +255,7 @@ const CALLS: &str = "Tool calls by what was decided of them. Every decision is c
 const REQUESTS: &str = "Requests for resources, prompts and completions by what was decided of them.";
 const AUDITS: &str = "What policies in audit mode would have said of tool calls.";
 const REJECTED: &str = "Requests refused before a tool was known, by reason.";
+const TOKENS_REFUSED: &str = "Tokens of the form that issuers sign which could not be verified, by reason.";
 const UPSTREAM_ERRORS: &str = "Failures of the guarded server, by kind.";
 const CALL_SECONDS: &str = "Time from a call's last byte to its answer's first, by what was decided.";
 const UPSTREAM_SECONDS: &str = "Time the guarded server took to answer allowed calls.";

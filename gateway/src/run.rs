@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::arguments::Arguments;
 use crate::credentials::Credentials;
 use crate::gateway::Gateway;
+use crate::identity::{Cluster, Verifier};
 use crate::metrics::Metrics;
 use crate::session::Seal;
 use crate::source::{bundle, files, watch as watching};
@@ -80,7 +81,16 @@ fn build(arguments: &Arguments, files: Option<&files::Files>) -> anyhow::Result<
     let client = Client::new().context("read certificate authorities")?;
     let client = client.waiting(Duration::from_secs(arguments.answer_seconds));
     let credentials = Credentials::new(arguments.credentials.clone());
-    Ok(Gateway::new(metrics, credentials, seal, client, arguments.allowed_origin.clone()))
+    let gateway = Gateway::new(metrics, credentials, seal, client, arguments.allowed_origin.clone());
+    Ok(gateway.verifying(Verifier::new(arguments.audience.clone(), cluster(arguments))))
+}
+
+fn cluster(arguments: &Arguments) -> Cluster {
+    match (&arguments.cluster_issuer, &arguments.watch) {
+        (Some(issuer), _) => Cluster::Issuer(issuer.clone()),
+        (None, Some(_)) => Cluster::ApiServer,
+        (None, None) => Cluster::None,
+    }
 }
 
 fn bundled_name(arguments: &Arguments) -> Option<String> {

@@ -45,29 +45,10 @@ impl Client {
     /// # Errors
     /// When the system's certificates cannot be read.
     pub fn new() -> io::Result<Self> {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_DEADLINE));
-        connector.enforce_http(false);
-        let provider = rustls::crypto::ring::default_provider;
-        let builder = match HttpsConnectorBuilder::new().with_provider_and_native_roots(provider()) {
-            Ok(builder) => builder,
-            // Without any authority only https servers cannot be reached, and each call to one says so.
-            Err(error) => {
-                tracing::warn!("no certificate authorities, https servers cannot be reached: {error}");
-                let tls = rustls::ClientConfig::builder_with_provider(provider().into())
-                    .with_safe_default_protocol_versions()
-                    .map_err(io::Error::other)?
-                    .with_root_certificates(rustls::RootCertStore::empty())
-                    .with_no_client_auth();
-                HttpsConnectorBuilder::new().with_tls_config(tls)
-            }
-        };
-        let connector = builder.https_or_http().enable_http1().wrap_connector(connector);
         let inner = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
-            .build(connector);
+            .build(connector()?);
         Ok(Self { inner, answer_deadline: ANSWER_DEADLINE })
     }
 
@@ -101,8 +82,34 @@ impl Client {
     }
 }
 
-// An error of the client says little without its sources.
-fn chain(error: &dyn std::error::Error) -> String {
+/// Connections that trust the system's certificate authorities.
+///
+/// # Errors
+/// When the system's certificates cannot be read.
+pub(crate) fn connector() -> io::Result<HttpsConnector<HttpConnector>> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT_DEADLINE));
+    connector.enforce_http(false);
+    let provider = rustls::crypto::ring::default_provider;
+    let builder = match HttpsConnectorBuilder::new().with_provider_and_native_roots(provider()) {
+        Ok(builder) => builder,
+        // Without any authority only https servers cannot be reached, and each call to one says so.
+        Err(error) => {
+            tracing::warn!("no certificate authorities, https servers cannot be reached: {error}");
+            let tls = rustls::ClientConfig::builder_with_provider(provider().into())
+                .with_safe_default_protocol_versions()
+                .map_err(io::Error::other)?
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth();
+            HttpsConnectorBuilder::new().with_tls_config(tls)
+        }
+    };
+    Ok(builder.https_or_http().enable_http1().wrap_connector(connector))
+}
+
+/// An error with its sources: one of the client says little without them.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

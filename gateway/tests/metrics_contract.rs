@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use toolgate_gateway::identity::InvalidToken;
 use toolgate_gateway::metrics::{Metrics, Rejected};
 use toolgate_policy::Outcome;
 
@@ -61,6 +62,7 @@ fn counted() -> Metrics {
     for reason in REASONS {
         metrics.rejected(reason);
     }
+    metrics.token_refused(InvalidToken::NoKeys);
     metrics.upstream_failed("timeout");
     metrics.configured(Some(7), false);
     metrics
@@ -105,6 +107,9 @@ fn the_page_names_every_verdict_and_reason() {
         assert!(PAGE.contains(&format!("`{}`", outcome.as_str())), "{outcome:?}");
     }
     for reason in REASONS {
+        assert!(PAGE.contains(&format!("`{}`", reason.as_str())), "{reason:?}");
+    }
+    for reason in InvalidToken::ALL {
         assert!(PAGE.contains(&format!("`{}`", reason.as_str())), "{reason:?}");
     }
 }

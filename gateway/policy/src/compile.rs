@@ -14,10 +14,12 @@ use std::sync::Arc;
 use toolgate_crds::{FieldError, McpServerSpec, ObjectName, ToolGrantSpec, ToolPolicySpec};
 
 use crate::bundle::Bundle;
+use crate::identity::ServiceAccount;
 use crate::law::Law;
 use crate::verdict::Rule;
 
-pub(crate) use grant::{CompiledGrant, Subject};
+pub use grant::{CLAIM_BYTES_MAX, is_issuer};
+pub(crate) use grant::{CompiledGrant, Oidc, Subject};
 pub(crate) use policy::{CompiledPolicy, Counter};
 pub(crate) use table::Entry;
 
@@ -35,7 +37,8 @@ pub fn check_policy(spec: &ToolPolicySpec) -> Vec<FieldError> {
 
 /// Every fault of a grant that only compiling shows.
 pub fn check_grant(name: &str, spec: &ToolGrantSpec) -> Vec<FieldError> {
-    CompiledGrant::new(name, spec).err().unwrap_or_default()
+    // Which namespace a ServiceAccount is of by default makes no grant faulty.
+    CompiledGrant::new("", name, spec).err().unwrap_or_default()
 }
 
 /// Every fault of a server that only compiling shows.
@@ -64,7 +67,7 @@ pub fn compile(bundle: &Bundle) -> Result<Law, Vec<FieldError>> {
     }
     let mut grants = Vec::new();
     for grant in &bundle.grants {
-        match CompiledGrant::new(&grant.name, &grant.spec) {
+        match CompiledGrant::new(&bundle.server.namespace, &grant.name, &grant.spec) {
             Ok(compiled) => grants.push(compiled),
             Err(faults) => errors.extend(named("ToolGrant", &grant.name, faults)),
         }
@@ -101,14 +104,20 @@ fn assemble(bundle: &Bundle, mut policies: Vec<NamedPolicy>, mut grants: Vec<Com
     let void = missing.map(|name| Rule { policy: (*name).to_owned(), pointer: "required".to_owned() });
     let bound = grants.iter().map(|grant| bound_to(&grant.name, &required, &policies)).collect();
     let mut by_token: HashMap<[u8; 32], Vec<usize>> = HashMap::new();
+    let mut by_service_account: HashMap<ServiceAccount, Vec<usize>> = HashMap::new();
+    let mut by_issuer: HashMap<String, Vec<usize>> = HashMap::new();
     let mut anonymous = None;
     for (index, grant) in grants.iter().enumerate() {
         match &grant.subject {
             Subject::Token(digest) => by_token.entry(*digest).or_default().push(index),
+            Subject::ServiceAccount(account) => {
+                by_service_account.entry(account.clone()).or_default().push(index);
+            }
+            Subject::Oidc(oidc) => by_issuer.entry(oidc.issuer.clone()).or_default().push(index),
             Subject::Anonymous => anonymous = Some(index),
         }
     }
-    Law { policies, grants, bound, by_token, anonymous, void }
+    Law { policies, grants, bound, by_token, by_service_account, by_issuer, anonymous, void }
 }
 
 // A policy that never was good has nothing that says whom it spares, so it binds everybody.

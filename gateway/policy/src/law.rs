@@ -7,8 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use toolgate_crds::{DefaultAction, ServerRequest};
 
-use crate::compile::{CompiledGrant, CompiledPolicy};
+use crate::compile::{CompiledGrant, CompiledPolicy, Oidc, Subject};
 use crate::decide;
+use crate::identity::{Identity, ServiceAccount};
 use crate::target::Target;
 use crate::verdict::{Outcome, Permit, Refusal, Rule};
 
@@ -21,18 +22,22 @@ pub struct Law {
     // For each grant the policies that bind its callers.
     pub(crate) bound: Vec<Vec<usize>>,
     pub(crate) by_token: HashMap<[u8; 32], Vec<usize>>,
+    pub(crate) by_service_account: HashMap<ServiceAccount, Vec<usize>>,
+    pub(crate) by_issuer: HashMap<String, Vec<usize>>,
     pub(crate) anonymous: Option<usize>,
     // The required policy for want of which every call is refused.
     pub(crate) void: Option<Rule>,
 }
 
 /// What a request shows of who sends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// Nothing.
     None,
     /// A bearer token, by its SHA-256.
     Token([u8; 32]),
+    /// A token that an issuer signed, and that was verified.
+    Verified(Arc<Identity>),
 }
 
 /// A caller that the law knows. Good for the law that made it, and for no other.
@@ -53,7 +58,7 @@ pub enum Unauthenticated {
     Ambiguous,
     /// The grant is suspended.
     Suspended,
-    /// The grant has expired.
+    /// The grant has expired, or the token has.
     Expired,
 }
 
@@ -73,13 +78,16 @@ impl Law {
     /// # Errors
     /// When no grant, or not exactly one live grant, knows the credential.
     pub fn authenticate(&self, credential: &Credential, wall: Timestamp) -> Result<Caller, Unauthenticated> {
-        let digest = match credential {
+        let grants = match credential {
             Credential::None => {
                 return self.anonymous.map(|grant| self.caller(grant)).ok_or(Unauthenticated::Missing);
             }
-            Credential::Token(digest) => digest,
+            Credential::Token(digest) => self.by_token.get(digest).cloned().unwrap_or_default(),
+            Credential::Verified(identity) if wall >= identity.expires_at => {
+                return Err(Unauthenticated::Expired);
+            }
+            Credential::Verified(identity) => self.describing(identity),
         };
-        let grants = self.by_token.get(digest).ok_or(Unauthenticated::Unknown)?;
         let mut live = grants.iter().filter(|grant| self.lifeless(**grant, wall).is_none());
         match (live.next(), live.next()) {
             (Some(grant), None) => Ok(self.caller(*grant)),
@@ -88,6 +96,42 @@ impl Law {
                 .first()
                 .and_then(|grant| self.lifeless(*grant, wall))
                 .unwrap_or(Unauthenticated::Unknown)),
+        }
+    }
+
+    /// Whether a grant, live or not, names a token by its SHA-256. Such a token is never taken for anything else.
+    pub fn names_token(&self, digest: &[u8; 32]) -> bool {
+        self.by_token.contains_key(digest)
+    }
+
+    /// Whether a grant, live or not, names a ServiceAccount.
+    pub fn names_service_account(&self, account: &ServiceAccount) -> bool {
+        self.by_service_account.contains_key(account)
+    }
+
+    /// Whether a grant, live or not, names an issuer.
+    pub fn names_issuer(&self, issuer: &str) -> bool {
+        self.by_issuer.contains_key(issuer)
+    }
+
+    /// Whether a grant, live or not, takes tokens of an issuer that are for this audience.
+    pub fn expects(&self, issuer: &str, audience: &str) -> bool {
+        let grants = self.by_issuer.get(issuer).into_iter().flatten();
+        grants.filter_map(|grant| self.oidc(*grant)).any(|oidc| oidc.audience == audience)
+    }
+
+    fn describing(&self, identity: &Identity) -> Vec<usize> {
+        let account = identity.service_account.as_ref();
+        let accounts = account.and_then(|account| self.by_service_account.get(account)).into_iter().flatten();
+        let issued = self.by_issuer.get(&identity.issuer).into_iter().flatten();
+        let issued = issued.filter(|grant| self.oidc(**grant).is_some_and(|oidc| oidc.describes(identity)));
+        accounts.chain(issued).copied().collect()
+    }
+
+    fn oidc(&self, grant: usize) -> Option<&Oidc> {
+        match &self.grants[grant].subject {
+            Subject::Oidc(oidc) => Some(oidc),
+            Subject::Token(_) | Subject::ServiceAccount(_) | Subject::Anonymous => None,
         }
     }
 

@@ -20,6 +20,7 @@ mod counters;
 mod decide;
 mod decimal;
 mod documents;
+mod identity;
 pub mod json;
 mod law;
 mod path;
@@ -31,10 +32,14 @@ mod window;
 
 pub use bundle::{Bundle, BundledGrant, BundledPolicy, BundledServer, InvalidBundle};
 pub use candidate::Candidate;
-pub use compile::{ANONYMOUS, GRANTS_MAX, POLICIES_MAX, check_grant, check_policy, check_server, compile};
+pub use compile::{
+    ANONYMOUS, CLAIM_BYTES_MAX, GRANTS_MAX, POLICIES_MAX, check_grant, check_policy, check_server, compile,
+    is_issuer,
+};
 pub use counters::{COUNTERS_MAX, Counters};
 pub use decide::Call;
 pub use documents::{Documents, Fault};
+pub use identity::{Identity, ServiceAccount};
 pub use law::{Caller, Credential, Law, Passage, Unauthenticated};
 pub use pattern::{
     InvalidPattern, PATTERN_CHARACTERS_MAX, Pattern, URI_BYTES_MAX, is_resource_uri, is_tool_name,

@@ -215,10 +215,28 @@ fn a_grant_is_refused_with_the_field_that_is_wrong() {
         fault("g", &format!("subject: {{type: Token, token: {token}, serviceAccount: {{name: a}}}}")),
         "spec.subject.serviceAccount: does not belong to the type Token"
     );
+    assert_eq!(fault("g", "subject: {type: ServiceAccount, serviceAccount: {name: a}}"), "");
+    let oidc = |issuer: &str, audience: &str, claims: &str| {
+        let parts = format!("{{issuer: '{issuer}', audience: '{audience}', claims: {claims}}}");
+        fault("g", &format!("subject: {{type: OIDC, oidc: {parts}}}"))
+    };
+    assert_eq!(oidc("https://idp.example.com", "mcp", "{sub: a}"), "");
     assert_eq!(
-        fault("g", "subject: {type: ServiceAccount, serviceAccount: {name: a}}"),
-        "spec.subject.type: ServiceAccount is not supported yet; use Token"
+        oidc("http://idp.example.com", "mcp", "{sub: a}"),
+        "spec.subject.oidc.issuer: must be an https URL without user, query and fragment, or http on 127.0.0.1 or [::1]"
     );
+    assert_eq!(
+        oidc("https://idp.example.com", " ", "{sub: a}"),
+        "spec.subject.oidc.audience: must not be empty"
+    );
+    assert_eq!(
+        oidc("https://idp.example.com", "mcp", "{}"),
+        "spec.subject.oidc.claims: must have at least 1 entries"
+    );
+    let bounds = "spec.subject.oidc.claims[\"sub\"]: name and value must have 1 to 1024 bytes";
+    assert_eq!(oidc("https://idp.example.com", "mcp", "{sub: ''}"), bounds);
+    assert_eq!(oidc("https://idp.example.com", "mcp", &format!("{{sub: {}}}", "a".repeat(1024))), "");
+    assert_eq!(oidc("https://idp.example.com", "mcp", &format!("{{sub: {}}}", "a".repeat(1025))), bounds);
     assert_eq!(
         fault(
             "g",

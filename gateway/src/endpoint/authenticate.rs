@@ -1,28 +1,31 @@
 //! Who calls: the bearer of a token, or nobody.
 
 use hyper::header::{self, HeaderMap};
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use toolgate_policy::{Caller, Credential, Law, Unauthenticated};
 
 use super::{Rejection, reject};
+use crate::gateway::Gateway;
+use crate::identity::looks_signed;
 use crate::metrics::Rejected;
 use crate::wire::answer;
 
 /// The longest token, in bytes.
-const TOKEN_BYTES_MAX: usize = 4096;
+const TOKEN_BYTES_MAX: usize = 8192;
 
 /// The caller of a request, and what shows it.
 ///
 /// # Errors
 /// 401: no grant, or not exactly one, knows the credential. The caller does not hear which.
-pub(super) fn caller(
+pub(super) async fn caller(
+    gateway: &Gateway,
     law: &Law,
     headers: &HeaderMap,
-    wall: Timestamp,
 ) -> Result<(Caller, Credential), Rejection> {
-    let credential = credential(headers);
-    let known = credential.and_then(|credential| Ok((law.authenticate(&credential, wall)?, credential)));
+    let known = match shown(headers) {
+        Ok(shown) => known(gateway, law, shown).await,
+        Err(reason) => Err(reason),
+    };
     known.map_err(|reason| {
         tracing::debug!(%reason, "unauthenticated");
         let error = (reason != Unauthenticated::Missing).then_some("invalid_token");
@@ -30,13 +33,38 @@ pub(super) fn caller(
     })
 }
 
+async fn known(
+    gateway: &Gateway,
+    law: &Law,
+    token: Option<&str>,
+) -> Result<(Caller, Credential), Unauthenticated> {
+    let credential = match token {
+        Some(token) => credential(gateway, law, token).await?,
+        None => Credential::None,
+    };
+    Ok((law.authenticate(&credential, gateway.clock.now().wall)?, credential))
+}
+
+// A token that a grant names by its digest is that grant's, whatever is in it. Only another one is read.
+async fn credential(gateway: &Gateway, law: &Law, token: &str) -> Result<Credential, Unauthenticated> {
+    let digest = Sha256::digest(token.as_bytes()).into();
+    if law.names_token(&digest) || !looks_signed(token) {
+        return Ok(Credential::Token(digest));
+    }
+    let verified = gateway.verifier.verify(law, token, digest, gateway.clock.now()).await;
+    verified.map(Credential::Verified).map_err(|reason| {
+        tracing::debug!(%reason, "a signed token is nobody's");
+        gateway.metrics.token_refused(reason);
+        Unauthenticated::Unknown
+    })
+}
+
 // A credential that cannot be read is a bad one, never none.
-fn credential(headers: &HeaderMap) -> Result<Credential, Unauthenticated> {
+fn shown(headers: &HeaderMap) -> Result<Option<&str>, Unauthenticated> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(Credential::None) };
+    let Some(value) = values.next() else { return Ok(None) };
     let token = value.to_str().ok().and_then(token_of).filter(|_| values.next().is_none());
-    let token = token.ok_or(Unauthenticated::Unknown)?;
-    Ok(Credential::Token(Sha256::digest(token.as_bytes()).into()))
+    token.map(Some).ok_or(Unauthenticated::Unknown)
 }
 
 fn token_of(value: &str) -> Option<&str> {
@@ -50,20 +78,19 @@ fn token_of(value: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn read(values: &[&str]) -> Result<Credential, Unauthenticated> {
+    fn read(values: &[&str]) -> Result<Option<String>, Unauthenticated> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(header::AUTHORIZATION, value.parse().unwrap());
         }
-        credential(&headers)
+        shown(&headers).map(|token| token.map(str::to_owned))
     }
 
     #[test]
     fn only_one_plain_bearer_token_is_a_credential() {
-        assert_eq!(read(&[]), Ok(Credential::None));
-        let digest = Sha256::digest(b"abc").into();
-        assert_eq!(read(&["Bearer abc"]), Ok(Credential::Token(digest)));
-        assert_eq!(read(&["bearer  abc "]), Ok(Credential::Token(digest)));
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&["Bearer abc"]), Ok(Some("abc".to_owned())));
+        assert_eq!(read(&["bearer  abc "]), Ok(Some("abc".to_owned())));
         for bad in [
             vec![""],
             vec!["Bearer"],

@@ -1,11 +1,16 @@
 //! A compiled grant: who it is opened to, and until when.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use toolgate_crds::{FieldError, SubjectType, ToolGrantSpec};
+use toolgate_crds::{FieldError, ObjectName, OidcSubject, SubjectType, ToolGrantSpec};
 
 use super::ANONYMOUS;
+use crate::identity::{Identity, ServiceAccount};
+
+/// The longest name of a claim, and the longest value, in bytes.
+pub const CLAIM_BYTES_MAX: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct CompiledGrant {
@@ -20,12 +25,35 @@ pub(crate) struct CompiledGrant {
 pub(crate) enum Subject {
     /// The bearer of the token with this SHA-256.
     Token([u8; 32]),
+    /// A ServiceAccount of the cluster.
+    ServiceAccount(ServiceAccount),
+    /// Whoever an issuer says so of.
+    Oidc(Oidc),
     /// Whoever shows no credentials.
     Anonymous,
 }
 
+/// What an issuer has to say of the caller.
+#[derive(Debug)]
+pub(crate) struct Oidc {
+    pub issuer: String,
+    pub audience: String,
+    claims: BTreeMap<String, String>,
+}
+
+impl Oidc {
+    /// Whether a verified token says all of it.
+    pub(crate) fn describes(&self, identity: &Identity) -> bool {
+        let says = |(name, value)| identity.claims.get(name) == Some(value);
+        identity.issuer == self.issuer
+            && identity.audiences.contains(&self.audience)
+            && self.claims.iter().all(says)
+    }
+}
+
 impl CompiledGrant {
-    pub(super) fn new(name: &str, spec: &ToolGrantSpec) -> Result<Self, Vec<FieldError>> {
+    /// Compiles a grant of a namespace.
+    pub(super) fn new(namespace: &str, name: &str, spec: &ToolGrantSpec) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
         if name == ANONYMOUS {
             errors.push(FieldError::new(
@@ -33,7 +61,7 @@ impl CompiledGrant {
                 "anonymous is reserved for requests without credentials",
             ));
         }
-        let subject = subject(spec).map_err(|fault| errors.push(fault)).ok();
+        let subject = subject(namespace, spec).map_err(|fault| errors.push(fault)).ok();
         let expires_at = spec.expires_at.as_ref().map(|text| text.parse::<Timestamp>()).transpose();
         if expires_at.is_err() {
             errors.push(FieldError::new(
@@ -54,7 +82,7 @@ impl CompiledGrant {
     }
 }
 
-fn subject(spec: &ToolGrantSpec) -> Result<Subject, FieldError> {
+fn subject(namespace: &str, spec: &ToolGrantSpec) -> Result<Subject, FieldError> {
     let subject = &spec.subject;
     let parts = [
         ("token", subject.token.is_some(), SubjectType::Token),
@@ -76,14 +104,60 @@ fn subject(spec: &ToolGrantSpec) -> Result<Subject, FieldError> {
             _ => {}
         }
     }
-    let Some(token) = &subject.token else {
-        let message = format!("{:?} is not supported yet; use Token", subject.type_);
-        return Err(FieldError::new("spec.subject.type", message));
-    };
-    let digest = digest(&token.sha256);
+    if let Some(account) = &subject.service_account {
+        let namespace = account.namespace.as_ref().map_or(namespace, ObjectName::as_str);
+        let (namespace, name) = (namespace.to_owned(), account.name.as_str().to_owned());
+        return Ok(Subject::ServiceAccount(ServiceAccount { namespace, name }));
+    }
+    if let Some(oidc) = &subject.oidc {
+        return oidc_subject(oidc).map(Subject::Oidc);
+    }
+    let digest = subject.token.as_ref().and_then(|token| digest(&token.sha256));
     digest.map(Subject::Token).ok_or_else(|| {
         FieldError::new("spec.subject.token.sha256", "must be 64 lower-case hexadecimal digits")
     })
+}
+
+fn oidc_subject(subject: &OidcSubject) -> Result<Oidc, FieldError> {
+    let at = |field: &str| format!("spec.subject.oidc.{field}");
+    if !is_issuer(&subject.issuer) {
+        let message = "must be an https URL without user, query and fragment, or http on 127.0.0.1 or [::1]";
+        return Err(FieldError::new(at("issuer"), message));
+    }
+    if subject.audience.trim().is_empty() {
+        return Err(FieldError::new(at("audience"), "must not be empty"));
+    }
+    if subject.claims.is_empty() {
+        // Otherwise everybody whom the issuer knows would be let in.
+        return Err(FieldError::new(at("claims"), "must name at least one claim, such as sub"));
+    }
+    let fits = |text: &str| !text.is_empty() && text.len() <= CLAIM_BYTES_MAX;
+    match subject.claims.iter().find(|(name, value)| !fits(name) || !fits(value)) {
+        Some((name, _)) => {
+            let message = format!("name and value must have 1 to {CLAIM_BYTES_MAX} bytes");
+            Err(FieldError::new(at(&format!("claims[{name:?}]")), message))
+        }
+        None => Ok(Oidc {
+            issuer: subject.issuer.clone(),
+            audience: subject.audience.clone(),
+            claims: subject.claims.clone(),
+        }),
+    }
+}
+
+/// Whether keys may be fetched from an issuer: by https, or without it from this very machine.
+pub fn is_issuer(url: &str) -> bool {
+    let plain = url.bytes().all(|byte| byte.is_ascii_graphic() && !br#"?#@\"<>"#.contains(&byte));
+    let host = |rest: &str| rest.split('/').next().unwrap_or_default().to_owned();
+    let name_of = |host: &str| match host.rsplit_once(':') {
+        Some((name, port)) if port.parse::<u16>().is_ok() => name.to_owned(),
+        _ => host.to_owned(),
+    };
+    if let Some(rest) = url.strip_prefix("https://") {
+        return plain && !name_of(&host(rest)).is_empty();
+    }
+    let local = |rest: &str| matches!(name_of(&host(rest)).as_str(), "127.0.0.1" | "[::1]");
+    plain && url.strip_prefix("http://").is_some_and(local)
 }
 
 fn digest(text: &str) -> Option<[u8; 32]> {
@@ -97,5 +171,44 @@ fn digit(byte: u8) -> Option<u8> {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_fetched_by_https_or_from_this_very_machine() {
+        for good in [
+            "https://idp.example.com",
+            "https://idp.example.com:8443/realms/sales/",
+            "http://127.0.0.1:8080",
+            "http://127.0.0.1/realm",
+            "http://[::1]:8080/",
+        ] {
+            assert!(is_issuer(good), "{good}");
+        }
+        for bad in [
+            "",
+            "idp.example.com",
+            "https://",
+            "https:///path",
+            "https://:443",
+            "HTTPS://idp.example.com",
+            "http://idp.example.com",
+            "http://127.0.0.1.example.com",
+            "http://127.0.0.1:x",
+            "http://localhost:1",
+            "https://user@idp.example.com",
+            "http://127.0.0.1@idp.example.com",
+            "http://127.0.0.1\\.example.com",
+            "https://idp.example.com?x=y",
+            "https://idp.example.com#x",
+            "https://idp.example.com/ x",
+            "ftp://idp.example.com",
+        ] {
+            assert!(!is_issuer(bad), "{bad}");
+        }
     }
 }
