@@ -38,9 +38,10 @@ async fn until_refused(gateway: &Gateway, part: &str) -> String {
     answer.text()
 }
 
-async fn refused_gauge(gateway: &Gateway) -> bool {
-    let metrics = gateway.admin().metrics().await.expect("metrics");
-    metrics.sum("toolgate_config_refused", &[("server", "kommo")]) > 0.5
+async fn until_gauge(gateway: &Gateway, refused: u8) {
+    let line = format!("toolgate_config_refused{{server=\"kommo\"}} {refused}\n");
+    let said = |answer: &Answer| answer.text().contains(&line);
+    gateway.admin().until("/metrics", &line, said).await.expect("the gauge");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use toolgate_e2e::process::{ALICE, Request};
 
-use super::{RULES, get_leads, refused_gauge, revision, until_refused, until_revision, world};
+use super::{RULES, get_leads, revision, until_gauge, until_refused, until_revision, world};
 
 const HEAD: &str = "\
 apiVersion: toolgate.dev/v1alpha1
@@ -53,7 +53,7 @@ async fn a_bad_edit_keeps_the_last_good_one_and_is_told_with_file_line_and_path(
         let line = world.gateway.log().message(logged, told).await.expect("a log line");
         assert_eq!(line["level"], "ERROR", "{what}");
         assert!(line["message"].as_str().expect("a text").contains("kommo-sales.yaml"), "{what}: {line}");
-        assert!(refused_gauge(&world.gateway).await, "{what}");
+        until_gauge(&world.gateway, 1).await;
         assert_eq!(revision(&world.gateway).await, before, "{what}");
         // The default of every bad edit would allow it.
         let unlisted = Request::modern_call(ALICE, "get_account", &json!({}));
@@ -63,7 +63,7 @@ async fn a_bad_edit_keeps_the_last_good_one_and_is_told_with_file_line_and_path(
     world.configuration.policy("kommo-sales", RULES).expect("is written");
     let well = |answer: &toolgate_e2e::process::Answer| answer.text() == "ok\n";
     world.gateway.admin().until("/readyz", "the end of all trouble", well).await.expect("all is well");
-    assert!(!refused_gauge(&world.gateway).await);
+    until_gauge(&world.gateway, 0).await;
     assert_eq!(world.reached(), vec!["get_leads"; BAD.len()]);
 }
 
@@ -109,7 +109,7 @@ async fn trouble_ends_when_the_folder_is_back_as_it_was() {
     std::fs::rename(&away, &objects).expect("is moved back");
     let well = |answer: &toolgate_e2e::process::Answer| answer.text() == "ok\n";
     world.gateway.admin().until("/readyz", "the end of all trouble", well).await.expect("all is well");
-    assert!(!refused_gauge(&world.gateway).await);
+    until_gauge(&world.gateway, 0).await;
     let after: Value = revision(&world.gateway).await;
     assert_eq!(after, before);
 }

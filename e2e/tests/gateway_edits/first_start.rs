@@ -4,7 +4,7 @@ use serde_json::json;
 use toolgate_e2e::kommo::{Answers, StandIn};
 use toolgate_e2e::process::{ALICE, Answer, Configuration, Gateway, ProcessError, Request, Start, World};
 
-use super::{RULES, get_leads, refused_gauge, started};
+use super::{RULES, get_leads, started, until_gauge};
 
 async fn written(policy: Option<&str>, server: Option<&str>) -> (StandIn, Configuration) {
     let stand_in = World::stand_in(Answers::Json).await.expect("a stand-in");
@@ -41,6 +41,8 @@ async fn with_nothing_good_it_is_alive_not_ready_and_refuses_every_call() {
         assert_eq!(gateway.admin().get("/livez").await.expect("an answer").status, 200, "{what}");
         let answer = gateway.ask(&get_leads()).await.expect("an answer");
         assert_eq!(answer.status, status, "{what}: {}", answer.text());
+        // A JSON-RPC error that does not say of which request leaves clients waiting for one that does.
+        assert!(status != 503 || answer.json().is_null(), "{what}: {}", answer.text());
         assert!(status != 200 || answer.verdict().as_deref() == Some("denied"), "{what}: {}", answer.text());
         assert_eq!(stand_in.record().len(), 0, "{what}");
 
@@ -59,7 +61,7 @@ async fn recovers(configuration: &Configuration, gateway: &Gateway, what: &str) 
     gateway.admin().until_ready().await.expect(what);
     let well = |answer: &Answer| answer.text() == "ok\n";
     gateway.admin().until("/readyz", "the end of all trouble", well).await.expect(what);
-    assert!(!refused_gauge(gateway).await, "{what}");
+    until_gauge(gateway, 0).await;
     assert_eq!(gateway.ask(&get_leads()).await.expect("an answer").verdict(), None, "{what}");
     let metrics = gateway.admin().metrics().await.expect("metrics");
     let counted = metrics.sum("toolgate_tool_calls_total", &[("server", "kommo"), ("verdict", "allowed")]);
