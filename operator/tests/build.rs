@@ -138,12 +138,12 @@ fn the_service_leads_to_the_gateways() {
 
 #[test]
 fn the_deployment_runs_the_gateway_with_as_few_rights_as_it_needs() {
-    let probe = |path: &str, period: i32, failures: i32| {
+    let probe = |path: &str, period: i32, timeout: i32, failures: i32| {
         json!({
             "httpGet": {"path": path, "port": "admin", "scheme": "HTTP"},
             "periodSeconds": period,
             "failureThreshold": failures,
-            "timeoutSeconds": 2,
+            "timeoutSeconds": timeout,
         })
     };
     let container = json!({
@@ -157,13 +157,14 @@ fn the_deployment_runs_the_gateway_with_as_few_rights_as_it_needs() {
             "--listen", "0.0.0.0:8080",
             "--admin", "0.0.0.0:9090",
             "--drain-seconds", "5",
+            "--audience", "http://crm-toolgate.shop.svc/mcp",
         ],
         "ports": [
             {"name": "mcp", "containerPort": 8080, "protocol": "TCP"},
             {"name": "admin", "containerPort": 9090, "protocol": "TCP"},
         ],
-        "readinessProbe": probe("/readyz", 1, 2),
-        "livenessProbe": probe("/livez", 10, 3),
+        "readinessProbe": probe("/readyz", 1, 2, 2),
+        "livenessProbe": probe("/livez", 10, 5, 3),
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": false,

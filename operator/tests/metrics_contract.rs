@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use toolgate_operator::labels::{COMPONENT, MANAGED_BY, MANAGER};
 use toolgate_operator::metrics::{Metrics, Outcome};
+use toolgate_operator::reconcile::build::ADMIN_PORT_NAME;
 
 const PAGE: &str = include_str!("../../gateway/METRICS.md");
 
@@ -58,4 +60,16 @@ fn the_page_says_what_the_operator_counts_and_nothing_else() {
 #[test]
 fn the_page_names_both_outcomes() {
     assert!(PAGE.contains("- `outcome`: `ok` or `error`."));
+}
+
+#[test]
+fn the_charts_monitor_finds_the_pods_that_the_operator_makes() {
+    let monitor = include_str!("../../charts/toolgate/templates/podmonitor.yaml");
+    for line in [
+        format!("      {MANAGED_BY}: {MANAGER}\n"),
+        format!("      {COMPONENT}: gateway\n"),
+        format!("    - port: {ADMIN_PORT_NAME}\n"),
+    ] {
+        assert!(monitor.contains(&line), "{line}");
+    }
 }

@@ -82,6 +82,11 @@ pub fn child_name(server: &BundledServer) -> String {
     names::child(&server.name, &server.uid)
 }
 
+/// Where callers reach a server's gateways, and whom the tokens of ServiceAccounts have to be for.
+pub fn url(server: &BundledServer) -> String {
+    format!("http://{}.{}.svc/mcp", child_name(server), server.namespace)
+}
+
 impl Prepared {
     /// The objects, in the order in which they are written.
     pub fn children(&self) -> [Child; 6] {

@@ -106,10 +106,6 @@ fn enforced(
     }
 }
 
-fn url(bundle: &Bundle) -> String {
-    format!("http://{}.{}.svc/mcp", child_name(&bundle.server), bundle.server.namespace)
-}
-
 fn count(length: usize) -> i32 {
     i32::try_from(length).unwrap_or(i32::MAX)
 }

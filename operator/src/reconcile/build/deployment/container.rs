@@ -12,7 +12,7 @@ use toolgate_policy::BundledServer;
 
 use super::credentials::{CREDENTIALS_PATH, Credential};
 use super::{ADMIN_PORT, ADMIN_PORT_NAME, BUNDLE_VOLUME, MCP_PORT, MCP_PORT_NAME};
-use crate::reconcile::build::{BUNDLE_KEY, GatewaySettings, child_name};
+use crate::reconcile::build::{BUNDLE_KEY, GatewaySettings, child_name, url};
 
 /// Where the bundle is mounted.
 const BUNDLE_PATH: &str = "/etc/toolgate/bundle";
@@ -39,8 +39,9 @@ pub(super) fn build(
         args: Some(arguments(server)),
         ports: Some(vec![port(MCP_PORT_NAME, MCP_PORT), port(ADMIN_PORT_NAME, ADMIN_PORT)]),
         // Readiness is asked often, because an edit is acknowledged only by ready pods.
-        readiness_probe: Some(probe("/readyz", 1, 2)),
-        liveness_probe: Some(probe("/livez", 10, 3)),
+        readiness_probe: Some(probe("/readyz", 1, 2, 2)),
+        // A gateway that is only slow, on a busy node, is not helped by being killed.
+        liveness_probe: Some(probe("/livez", 10, 5, 3)),
         resources: Some(resources(server)),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
@@ -66,6 +67,7 @@ fn arguments(server: &BundledServer) -> Vec<String> {
         ("--listen", format!("0.0.0.0:{MCP_PORT}")),
         ("--admin", format!("0.0.0.0:{ADMIN_PORT}")),
         ("--drain-seconds", DRAIN_SECONDS.to_string()),
+        ("--audience", url(server)),
     ]
     .into_iter()
     .flat_map(|(flag, value)| [flag.to_owned(), value])
@@ -81,7 +83,7 @@ fn port(name: &str, port: i32) -> ContainerPort {
     }
 }
 
-fn probe(path: &str, period_seconds: i32, failures: i32) -> Probe {
+fn probe(path: &str, period_seconds: i32, timeout_seconds: i32, failures: i32) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {
             path: Some(path.to_owned()),
@@ -91,7 +93,7 @@ fn probe(path: &str, period_seconds: i32, failures: i32) -> Probe {
         }),
         period_seconds: Some(period_seconds),
         failure_threshold: Some(failures),
-        timeout_seconds: Some(2),
+        timeout_seconds: Some(timeout_seconds),
         ..Probe::default()
     }
 }
