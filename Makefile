@@ -40,6 +40,7 @@ test: ## Everything: style, unit, property, process and cluster tests
 	$(MAKE) --no-print-directory lint build; \
 	echo "waiting for the cluster's programs (target/cluster-build.log)"; \
 	wait $$cluster || { code=$$?; tail -n 20 target/cluster-build.log; [ $$code = 77 ]; }
+	e2e/tests/observability/fetch
 	$(CARGO) test --locked --workspace --no-fail-fast
 
 .PHONY: lint

@@ -1,0 +1,188 @@
+//! The dashboards keep the rules of Grafana's own linter, and ask for what there is.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::contract::Contract;
+use crate::files::{self, items, word};
+use crate::query::{self, Selector};
+
+/// Units that panels may have: of calls, of work, of time, of memory, of shares and of plain numbers.
+const UNITS: [&str; 7] = ["reqps", "ops", "s", "bytes", "percentunit", "short", "none"];
+/// The width of a dashboard, in columns.
+const COLUMNS: u64 = 24;
+
+/// One query of a panel.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// The panel's title.
+    pub(crate) panel: String,
+    /// The query as it is in the file.
+    pub(crate) text: String,
+    /// How its series are called.
+    pub(crate) legend: String,
+    /// Whether it is asked for one instant and not over time.
+    pub(crate) is_instant: bool,
+}
+
+/// All queries of a dashboard.
+pub(crate) fn queries(dashboard: &Value) -> Vec<Asked> {
+    let of_panel = |panel: &Value| {
+        let title = word(&panel["title"]).to_owned();
+        let asked = move |target: &Value| Asked {
+            panel: title.clone(),
+            text: word(&target["expr"]).to_owned(),
+            legend: word(&target["legendFormat"]).to_owned(),
+            is_instant: target["instant"] == true,
+        };
+        items(&panel["targets"]).iter().map(asked).collect::<Vec<_>>()
+    };
+    items(&dashboard["panels"]).iter().flat_map(of_panel).collect()
+}
+
+/// A query with Grafana's own variables filled in; those in matchers are sound as they are.
+pub(crate) fn whole(text: &str) -> String {
+    text.replace("$__rate_interval", "5m").replace("$__range", "1h")
+}
+
+fn panels(dashboard: &Value) -> Vec<&Value> {
+    items(&dashboard["panels"]).iter().filter(|panel| panel["type"] != "row").collect()
+}
+
+/// The labels that a legend speaks of.
+fn labels_of(legend: &str) -> BTreeSet<String> {
+    let parts = legend.split("{{").skip(1);
+    parts.filter_map(|part| Some(part.split_once("}}")?.0.to_owned())).collect()
+}
+
+/// What keeps a selector from following the variables.
+fn narrowed(selector: &Selector, has_tool: bool) -> Result<(), String> {
+    // The operator looks after all servers, and what a process uses is picked by the gateway's own metric beside it.
+    if ["toolgate_operator_", "process_"].iter().any(|start| selector.metric.starts_with(start)) {
+        return Ok(());
+    }
+    let has = |label: &str| {
+        let wanted = (label.to_owned(), "=~", format!("${label}"));
+        selector.matchers.contains(&wanted)
+    };
+    let is_of_unknown_tools = selector.matchers.contains(&("tool".to_owned(), "=", "_other".to_owned()));
+    let mut wanted = vec!["namespace", "server"];
+    if has_tool && selector.metric.ends_with("_total") {
+        wanted.push("grant");
+        if selector.metric != "toolgate_requests_total" && !is_of_unknown_tools {
+            wanted.push("tool");
+        }
+    }
+    match wanted.iter().find(|label| !has(label)) {
+        Some(label) => Err(format!("{} does not follow ${label}", selector.metric)),
+        None => Ok(()),
+    }
+}
+
+fn is_sound(asked: &Asked, has_tool: bool, contract: &Contract) -> Result<(), String> {
+    let (wanted, other) = if asked.is_instant {
+        ("[$__range]", "$__rate_interval")
+    } else {
+        ("[$__rate_interval]", "$__range")
+    };
+    if asked.text.contains(other) || asked.text.matches('[').count() != asked.text.matches(wanted).count() {
+        return Err(format!("its ranges are not all {wanted}"));
+    }
+    let query = query::read(&whole(&asked.text), contract)?;
+    let missing: Vec<_> = labels_of(&asked.legend).difference(&query.labels).cloned().collect();
+    if !missing.is_empty() {
+        return Err(format!("its legend speaks of {missing:?}"));
+    }
+    query.selectors.iter().try_for_each(|selector| narrowed(selector, has_tool))
+}
+
+#[test]
+fn every_query_asks_for_what_there_is_and_follows_the_variables() {
+    let contract = Contract::of_the_page();
+    for (file, dashboard) in files::dashboards() {
+        let has_tool = items(&dashboard["templating"]["list"]).iter().any(|one| one["name"] == "tool");
+        let asked = queries(&dashboard);
+        assert!(asked.len() > 10, "{file} asks for next to nothing");
+        for asked in asked {
+            is_sound(&asked, has_tool, &contract)
+                .unwrap_or_else(|fault| panic!("{file}, {}: {fault}\n{}", asked.panel, asked.text));
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_panels_query_is_found() {
+    let contract = Contract::of_the_page();
+    let calls = r#"toolgate_tool_calls_total{namespace=~"$namespace", server=~"$server", grant=~"$grant""#;
+    for (text, legend, fault) in [
+        (format!("sum(rate({calls}, tool=~\"$tool\"}}[5m]))"), "", "ranges"),
+        (format!("sum(rate({calls}, tool=~\"$tool\"}}[$__range]))"), "", "ranges"),
+        (format!("sum(rate({calls}}}[$__rate_interval]))"), "", "does not follow $tool"),
+        ("sum(toolgate_config_refused)".to_owned(), "", "does not follow $namespace"),
+        (format!("sum(rate({calls}, tool=~\"$tool\"}}[$__rate_interval]))"), "{{tool}}", "legend"),
+    ] {
+        let asked = Asked { panel: String::new(), text, legend: legend.to_owned(), is_instant: false };
+        let found = is_sound(&asked, true, &contract).expect_err(&asked.text);
+        assert!(found.contains(fault), "{}: {found}", asked.text);
+    }
+}
+
+#[test]
+fn every_panel_says_what_it_shows_in_which_unit_from_the_chosen_source() {
+    for (file, dashboard) in files::dashboards() {
+        let mut titles = BTreeSet::new();
+        for panel in panels(&dashboard) {
+            let title = word(&panel["title"]);
+            assert!(!title.is_empty() && titles.insert(title), "{file}: a panel is called {title:?}");
+            assert!(word(&panel["description"]).ends_with('.'), "{file}, {title}: no description");
+            let unit = word(&panel["fieldConfig"]["defaults"]["unit"]);
+            assert!(UNITS.contains(&unit), "{file}, {title}: the unit is {unit:?}");
+            let targets = items(&panel["targets"]);
+            assert!(!targets.is_empty(), "{file}, {title} asks for nothing");
+            let ids: BTreeSet<&str> = targets.iter().map(|target| word(&target["refId"])).collect();
+            assert_eq!(ids.len(), targets.len(), "{file}, {title}: queries share an id");
+            for source in targets.iter().chain([panel]).map(|part| &part["datasource"]) {
+                assert_eq!(source["type"], "prometheus", "{file}, {title}");
+                assert_eq!(source["uid"], "${datasource}", "{file}, {title}");
+            }
+        }
+    }
+}
+
+#[test]
+fn panels_lie_beside_each_other_and_not_over_each_other() {
+    for (file, dashboard) in files::dashboards() {
+        let mut taken = BTreeSet::new();
+        let mut ids = BTreeSet::new();
+        for panel in items(&dashboard["panels"]) {
+            let place = |key: &str| panel["gridPos"][key].as_u64().expect("a place");
+            let (x, y, width, height) = (place("x"), place("y"), place("w"), place("h"));
+            assert!(x + width <= COLUMNS, "{file}: {}", panel["title"]);
+            for cell in (x..x + width).flat_map(|column| (y..y + height).map(move |row| (column, row))) {
+                assert!(taken.insert(cell), "{file}: {} lies over another", panel["title"]);
+            }
+            assert!(ids.insert(panel["id"].as_u64()), "{file}: {} has another's id", panel["title"]);
+        }
+    }
+}
+
+#[test]
+fn dashboards_are_named_once_and_not_edited_in_place() {
+    let dashboards = files::dashboards();
+    let names: BTreeSet<&str> = dashboards.iter().map(|(_, dashboard)| word(&dashboard["uid"])).collect();
+    assert_eq!(names, BTreeSet::from(["toolgate-fleet", "toolgate-tool-calls"]), "links rest on these");
+    for (file, dashboard) in &dashboards {
+        for (key, value) in [
+            ("editable", Value::from(false)),
+            ("graphTooltip", Value::from(1)),
+            ("id", Value::Null),
+            ("schemaVersion", Value::from(39)),
+            ("timezone", Value::from("browser")),
+        ] {
+            assert_eq!(dashboard[key], value, "{file}: {key}");
+        }
+        assert!(word(&dashboard["title"]).starts_with("Toolgate / "), "{file}");
+        assert!(items(&dashboard["tags"]).contains(&Value::from("toolgate")), "{file}");
+    }
+}
