@@ -139,12 +139,10 @@ mod tests {
     }
 
     fn balance(books: &Books, counted: &[(&str, &str, u64)], reached: &[(&str, u64)]) -> Result<(), String> {
-        let page: String = counted
-            .iter()
-            .map(|(tool, verdict, count)| {
-                format!("{CALLS}{{grant=\"alice\",tool=\"{tool}\",verdict=\"{verdict}\"}} {count}\n")
-            })
-            .collect();
+        let line = |(tool, verdict, count): &(&str, &str, u64)| {
+            format!("{CALLS}{{grant=\"alice\",tool=\"{tool}\",verdict=\"{verdict}\"}} {count}")
+        };
+        let page = counted.iter().map(line).collect::<Vec<_>>().join("\n");
         let by_tool = reached.iter().map(|(tool, count)| ((*tool).to_owned(), *count)).collect();
         let record = Counts { by_tool, ..Counts::default() };
         books.balance("alice", &Metrics::read(&page), &record).map_err(|error| error.to_string())
