@@ -8,7 +8,7 @@ use toolgate_policy::{Bundle, InForce};
 use super::{Enforcement, Reporting};
 use crate::conditions::{self, Wanted};
 use crate::reconcile::apply::Cause;
-use crate::reconcile::build::child_name;
+use crate::reconcile::build;
 use crate::reconcile::memory::Confirmed;
 
 pub(super) fn status(
@@ -25,7 +25,7 @@ pub(super) fn status(
     McpServerStatus {
         observed_generation: Some(generation),
         conditions: conditions::written(wanted, &previous.conditions, generation, reporting.now),
-        url: bundle.map(|bundle| url(bundle)),
+        url: bundle.map(|bundle| build::url(&bundle.server)),
         revision: bundle.map(|bundle| bundle.revision),
         hash: applied.map(|applied| applied.hash.clone()),
         replicas: bundle.map(|_| count(reporting.observed.pods.len())),
