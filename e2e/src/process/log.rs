@@ -60,6 +60,17 @@ impl Log {
         })
     }
 
+    /// The line of an index, counted from 0, as soon as it is there.
+    pub async fn line(&self, index: usize) -> String {
+        loop {
+            let more = self.shared.more.notified();
+            if let Some(line) = self.lines().into_iter().nth(index) {
+                return line;
+            }
+            more.await;
+        }
+    }
+
     /// Reads to the end.
     pub(super) async fn fill(self, from: impl AsyncRead + Unpin) {
         let mut lines = BufReader::new(from).lines();
