@@ -103,7 +103,9 @@ pub struct TokenSubject {
     pub sha256: String,
 }
 
-/// A ServiceAccount of the cluster, shown by a projected token with the gateway's audience.
+/// A ServiceAccount of the cluster. Its pods show a projected token whose audience is the server's URL, as the status of
+/// the `McpServer` shows it. A token for the API server, or for anybody else, is refused. The token of a deleted pod
+/// holds until it expires: keep `expirationSeconds` short.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceAccountSubject {
@@ -114,17 +116,22 @@ pub struct ServiceAccountSubject {
     pub namespace: Option<ObjectName>,
 }
 
-/// A subject of an OpenID Connect issuer.
+/// A subject of an OpenID Connect issuer. Its keys are read from its `/.well-known/openid-configuration`.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OidcSubject {
-    /// The issuer, exactly as tokens name it.
-    #[schemars(length(min = 1, max = 2048))]
+    /// The issuer, exactly as tokens name it: an https URL. Without https only on the loopback addresses 127.0.0.1 and
+    /// [::1], to try it.
+    #[schemars(
+        length(min = 1, max = 2048),
+        regex(pattern = r"^(https://[^/]|http://(127\.0\.0\.1|\[::1\])([:/]|$))")
+    )]
     pub issuer: String,
-    /// The audience that tokens must have.
+    /// The audience that tokens must have. Never that of the API server: such tokens are worth more than this one grant.
     #[schemars(length(min = 1, max = 2048))]
     pub audience: String,
-    /// Claims that must have exactly these values.
+    /// Claims that must all be texts with exactly these values, such as `sub`. Claims that are lists, numbers or objects
+    /// match nothing.
     #[schemars(extend("maxProperties" = 16, "minProperties" = 1))]
     pub claims: BTreeMap<String, String>,
 }

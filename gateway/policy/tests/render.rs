@@ -222,9 +222,19 @@ fn a_grant_is_refused_with_the_field_that_is_wrong() {
     };
     assert_eq!(oidc("https://idp.example.com", "mcp", "{sub: a}"), "");
     assert_eq!(
-        oidc("http://idp.example.com", "mcp", "{sub: a}"),
+        oidc("https://idp.example.com?x=y", "mcp", "{sub: a}"),
         "spec.subject.oidc.issuer: must be an https URL without user, query and fragment, or http on 127.0.0.1 or [::1]"
     );
+    for without_https in
+        ["http://idp.example.com", "http://127.0.0.1.example.com", "idp.example.com", "https:///"]
+    {
+        let fault = oidc(without_https, "mcp", "{sub: a}");
+        assert!(
+            fault.starts_with(&format!("spec.subject.oidc.issuer: {without_https:?} must match ")),
+            "{fault}"
+        );
+    }
+    assert_eq!(oidc("http://127.0.0.1:8080", "mcp", "{sub: a}"), "");
     assert_eq!(
         oidc("https://idp.example.com", " ", "{sub: a}"),
         "spec.subject.oidc.audience: must not be empty"
