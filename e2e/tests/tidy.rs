@@ -1,5 +1,7 @@
 //! The project's own laws, held by a test: where things are, how large they get, and what they may not mention.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests only")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
