@@ -9,6 +9,8 @@ mod contract;
 mod dashboards;
 #[path = "observability/files.rs"]
 mod files;
+#[path = "observability/live.rs"]
+mod live;
 #[path = "observability/programs.rs"]
 mod programs;
 #[path = "observability/promtool.rs"]
@@ -17,5 +19,7 @@ mod promtool;
 mod query;
 #[path = "observability/rules.rs"]
 mod rules;
+#[path = "observability/scraper.rs"]
+mod scraper;
 #[path = "observability/variables.rs"]
 mod variables;
