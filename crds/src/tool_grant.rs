@@ -103,9 +103,9 @@ pub struct TokenSubject {
     pub sha256: String,
 }
 
-/// A ServiceAccount of the cluster. Its pods show a projected token whose audience is the server's URL, as the status of
-/// the `McpServer` shows it. A token for the API server, or for anybody else, is refused. The token of a deleted pod
-/// holds until it expires: keep `expirationSeconds` short.
+/// A ServiceAccount of the cluster. Its pods show a projected token whose only audience is the server's URL, as the
+/// status of the `McpServer` shows it. A token for the API server, or for anybody else, is refused. The token of a
+/// deleted pod holds until it expires: keep `expirationSeconds` short.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceAccountSubject {

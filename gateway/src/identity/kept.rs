@@ -9,7 +9,7 @@ use toolgate_policy::{Identity, Now};
 /// How long a token that was verified is not verified again. When it expires, the law sees by itself.
 pub const KEPT: Duration = Duration::from_mins(1);
 /// The most tokens that are kept. More are verified each time.
-pub const KEPT_MAX: usize = 10_000;
+pub const KEPT_MAX: usize = 1000;
 
 // What a token said, and until when that is taken from here.
 type Entry = (Arc<Identity>, Duration);

@@ -40,6 +40,8 @@ async fn a_token_for_others_or_of_others_is_no_service_accounts() {
     let told = async |token: String| verify(&verifier, &law, &token, later(0)).await.map(drop);
     for (what, name, value) in [
         ("the API server's audience", "aud", json!(["https://kubernetes.default.svc.cluster.local"])),
+        ("one more audience", "aud", json!([AUDIENCE, "https://kubernetes.default.svc.cluster.local"])),
+        ("no audience", "aud", json!([])),
         ("another ServiceAccount", "sub", json!("system:serviceaccount:sales:other")),
         ("another namespace", "sub", json!("system:serviceaccount:shop:agent")),
         ("a user", "sub", json!("agent")),
