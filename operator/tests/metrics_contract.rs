@@ -1,6 +1,9 @@
 //! The page of metrics says what the operator's registry says, and nothing else.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use toolgate_operator::labels::{COMPONENT, MANAGED_BY, MANAGER};
 use toolgate_operator::metrics::{Metrics, Outcome};
@@ -28,8 +31,8 @@ fn page(heading: &str) -> BTreeMap<String, Row> {
     rows.collect()
 }
 
-#[test]
-fn the_page_says_what_the_operator_counts_and_nothing_else() {
+/// An operator that has counted everything once.
+fn counted() -> Metrics {
     let metrics = Metrics::new();
     for outcome in [Outcome::Ok, Outcome::Error] {
         metrics.reconciled("McpServer", outcome, 0.1);
@@ -37,6 +40,12 @@ fn the_page_says_what_the_operator_counts_and_nothing_else() {
     metrics.written("ConfigMap");
     metrics.watch_failed("McpServer");
     metrics.set_ready();
+    metrics
+}
+
+#[test]
+fn the_page_says_what_the_operator_counts_and_nothing_else() {
+    let metrics = counted();
     let text = String::from_utf8(metrics.text()).expect("UTF-8");
     let lines = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let mut kinds: BTreeMap<&str, &str> = lines.collect();
@@ -72,4 +81,21 @@ fn the_charts_monitor_finds_the_pods_that_the_operator_makes() {
     ] {
         assert!(monitor.contains(&line), "{line}");
     }
+}
+
+#[test]
+fn names_are_as_prometheus_wants_them() {
+    let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/prometheus/usr/bin/promtool");
+    let promtool = if fetched.is_file() { fetched } else { "promtool".into() };
+    let mut command = Command::new(promtool);
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut child) = command.spawn() else {
+        // Not by a macro: what those print is shown of failures only.
+        let told = b"\nNOT RUN: promtool's judgement of the operator's metrics: no promtool\n";
+        return std::io::stderr().write_all(told).expect("standard error is open");
+    };
+    child.stdin.take().expect("is piped").write_all(&counted().text()).expect("promtool reads");
+    let output = child.wait_with_output().expect("promtool ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
 }
