@@ -238,3 +238,41 @@ async fn an_issuer_that_cannot_be_asked_lets_nobody_in_and_is_said() {
     );
     assert_eq!(court.status(&court.agent()).await, 200, "others are let in");
 }
+
+#[tokio::test]
+async fn clients_find_out_where_tokens_come_from() {
+    let stand_in = World::stand_in(Answers::Json).await.expect("a stand-in");
+    let court = Court::at(&stand_in.url()).await;
+    let root = "/.well-known/oauth-protected-resource";
+    let asked = async |path: &str| {
+        let request = get_leads("").without("authorization").by("GET").to(path).saying("");
+        court.gateway.ask(&request).await.expect("an answer")
+    };
+    assert_eq!(asked(root).await.status, 404, "no grant takes a token that is for this gateway's URL");
+    let bare = get_leads("").without("authorization");
+    let challenge = async || {
+        let answer = court.gateway.ask(&bare).await.expect("an answer");
+        answer.header("www-authenticate").map(str::to_owned).expect("a challenge")
+    };
+    assert_eq!(challenge().await, "Bearer");
+
+    let of_bot =
+        of_oidc(&court.idp, "{sub: bot}").replace("audience: mcp", &format!("audience: '{AUDIENCE}'"));
+    court.rewrite("bot.yaml", &grant("bot", &of_bot, "")).await;
+    let origin = AUDIENCE.trim_end_matches("/mcp");
+    assert_eq!(challenge().await, format!("Bearer resource_metadata=\"{origin}{root}/mcp\""));
+    for path in [root.to_owned(), format!("{root}/mcp")] {
+        let answer = asked(&path).await;
+        let document = json!({
+            "resource": AUDIENCE,
+            "authorization_servers": [court.idp.url],
+            "bearer_methods_supported": ["header"],
+        });
+        assert_eq!((answer.status, answer.json()), (200, document), "{path}");
+    }
+    for other in [format!("{root}/"), format!("{root}/mcp/"), format!("{root}?x"), format!("{root}/other")] {
+        assert_eq!(asked(&other).await.status, 404, "{other}");
+    }
+    let token = court.idps.token(&claims(&court.idp, "bot", AUDIENCE));
+    assert_eq!(court.status(&token).await, 200);
+}

@@ -6,6 +6,7 @@ mod authenticate;
 mod body;
 mod decide;
 mod forward;
+mod metadata;
 mod refusal;
 mod session;
 
@@ -64,6 +65,10 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Respons
 
 async fn handle(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Response<Body>, Rejection> {
     let (parts, body) = request.into_parts();
+    if metadata::is_asked(&parts) {
+        check_origin(gateway, &parts)?;
+        return Ok(respond(metadata::answer(gateway)));
+    }
     check_target(&parts)?;
     check_origin(gateway, &parts)?;
     let in_force = gateway.holder.current().ok_or_else(nothing_in_force)?;

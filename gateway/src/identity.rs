@@ -90,6 +90,11 @@ impl Verifier {
         Self { audience, cluster, issuers: Mutex::default(), kept: Kept::default() }
     }
 
+    /// Whom tokens of ServiceAccounts have to be for: the URL that callers know this gateway by.
+    pub fn audience(&self) -> Option<&str> {
+        self.audience.as_deref()
+    }
+
     /// Who the bearer of a token is. `digest` is the token's SHA-256.
     ///
     /// # Errors

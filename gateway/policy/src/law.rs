@@ -114,6 +114,11 @@ impl Law {
         self.by_issuer.contains_key(issuer)
     }
 
+    /// Every issuer that a grant, live or not, names, in no order.
+    pub fn issuers(&self) -> impl Iterator<Item = &str> {
+        self.by_issuer.keys().map(String::as_str)
+    }
+
     /// Whether a grant, live or not, takes tokens of an issuer that are for this audience.
     pub fn expects(&self, issuer: &str, audience: &str) -> bool {
         let grants = self.by_issuer.get(issuer).into_iter().flatten();

@@ -128,6 +128,7 @@ fn the_law_knows_whose_keys_are_wanted_at_all() {
     ]);
     assert!(law.names_token(&[1; 32]) && !law.names_token(&[2; 32]));
     assert!(law.names_issuer(ISSUER) && !law.names_issuer("https://idp.example.co"));
+    assert_eq!(law.issuers().collect::<Vec<_>>(), [ISSUER]);
     assert!(law.expects(ISSUER, "mcp") && !law.expects(ISSUER, "other"));
     let agent = of_account("sales", "agent").service_account.expect("is one");
     assert!(law.names_service_account(&agent));

@@ -4,7 +4,7 @@ use hyper::header::{self, HeaderMap};
 use sha2::{Digest, Sha256};
 use toolgate_policy::{Caller, Credential, Law, Unauthenticated};
 
-use super::{Rejection, reject};
+use super::{Rejection, metadata, reject};
 use crate::gateway::Gateway;
 use crate::identity::looks_signed;
 use crate::metrics::Rejected;
@@ -29,7 +29,8 @@ pub(super) async fn caller(
     known.map_err(|reason| {
         tracing::debug!(%reason, "unauthenticated");
         let error = (reason != Unauthenticated::Missing).then_some("invalid_token");
-        reject(Rejected::Unauthenticated, answer::unauthorized(None, None, error))
+        let metadata = metadata::url(gateway, law);
+        reject(Rejected::Unauthenticated, answer::unauthorized(metadata.as_deref(), None, error))
     })
 }
 
