@@ -58,6 +58,14 @@ impl Contract {
         );
     }
 
+    /// The names on the page; a histogram has one.
+    pub(crate) fn families(&self) -> impl Iterator<Item = &str> {
+        let parts = ["_bucket", "_sum", "_count"];
+        self.series
+            .keys()
+            .map(move |name| parts.iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name))
+    }
+
     /// Type and labels of a series.
     pub(crate) fn find(&self, name: &str) -> Option<(Kind, &BTreeSet<String>)> {
         self.series.get(name).map(|(kind, labels)| (*kind, labels))

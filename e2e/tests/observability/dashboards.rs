@@ -112,6 +112,18 @@ fn every_query_asks_for_what_there_is_and_follows_the_variables() {
 }
 
 #[test]
+fn everything_that_is_counted_is_shown() {
+    let shown: Vec<String> =
+        files::dashboards().iter().flat_map(|(_, one)| queries(one)).map(|asked| asked.text).collect();
+    let contract = Contract::of_the_page();
+    let families: BTreeSet<&str> = contract.families().filter(|name| name.starts_with("toolgate_")).collect();
+    assert!(families.len() > 10, "{families:?}");
+    for family in families {
+        assert!(shown.iter().any(|text| text.contains(family)), "no panel shows {family}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_panels_query_is_found() {
     let contract = Contract::of_the_page();
     let calls = r#"toolgate_tool_calls_total{namespace=~"$namespace", server=~"$server", grant=~"$grant""#;

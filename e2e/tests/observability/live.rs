@@ -25,6 +25,9 @@ tools:
 hide: [\"stop_*\"]";
 const WATCHER: &str = "mode: audit\ndefault: deny\ntools:\n  get_leads: {action: deny, reason: too many}";
 
+/// A token of the form that issuers sign, and signed by none.
+const UNSIGNED: &str = "eyJhbGciOiJub25lIn0.e30.c2ln";
+
 /// How often each grant had which verdict on which tool, as the caller heard it.
 type Heard = BTreeMap<[String; 3], f64>;
 
@@ -60,8 +63,9 @@ async fn round(gateway: &Gateway, heard: &mut Heard) {
         }
     }
     ask(gateway, &Request::modern(ALICE, "resources/read", json!({"uri": "kommo://nothing"}))).await;
-    let stranger = ask(gateway, &Request::modern("nobody", "tools/list", json!({}))).await;
-    assert_eq!(stranger.status, 401);
+    for stranger in ["nobody", UNSIGNED] {
+        assert_eq!(ask(gateway, &Request::modern(stranger, "tools/list", json!({}))).await.status, 401);
+    }
 }
 
 /// Calls that policy lets through to a server that is gone.
