@@ -34,6 +34,7 @@ const WAIT_SECONDS: u64 = 60;
 #[derive(Debug, Clone)]
 pub struct Caller<'s> {
     stage: &'s Stage<'s>,
+    pod: String,
     url: String,
     token: String,
 }
@@ -47,13 +48,19 @@ pub(super) fn manifest(images: &Images) -> Result<String, Error> {
 
 impl<'s> Caller<'s> {
     pub(super) fn new(stage: &'s Stage<'s>, url: String, token: &str) -> Self {
-        Self { stage, url, token: token.to_owned() }
+        Self { stage, pod: AGENT.to_owned(), url, token: token.to_owned() }
     }
 
-    /// The same place, another token: a key of the Secret that the agent's pods mount.
+    /// The same server and pod, another token: a key of the Secret that the agent's pods mount.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
-        Self { token: token.to_owned(), ..self.clone() }
+        self.at(&self.pod, token)
+    }
+
+    /// The same server, another pod and a token in it.
+    #[must_use]
+    pub fn at(&self, pod: &str, token: &str) -> Self {
+        Self { pod: pod.to_owned(), token: token.to_owned(), ..self.clone() }
     }
 
     /// The command that calls a tool until an outcome is seen or the seconds are over.
@@ -65,7 +72,8 @@ impl<'s> Caller<'s> {
         seconds: u64,
     ) -> Vec<String> {
         let token = format!("{TOKENS}/{}", self.token);
-        let fixed = ["exec", AGENT, "--", "agent", "--url", &self.url, "--token-file", &token, "until", tool];
+        let fixed =
+            ["exec", &self.pod, "--", "agent", "--url", &self.url, "--token-file", &token, "until", tool];
         let (arguments, seconds) = (arguments.to_string(), seconds.to_string());
         let rest = [&arguments, "--outcome", outcome.name(), "--timeout-seconds", &seconds];
         fixed.iter().chain(rest.iter()).map(|word| (*word).to_owned()).collect()

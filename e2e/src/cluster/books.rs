@@ -61,7 +61,7 @@ impl Books {
                 differences.push(format!("calls are counted for the grant {}", series.label("grant")));
             }
             let told = told(series.label("verdict"));
-            *counted.entry((series.label("tool").to_owned(), told)).or_default() += whole(series.value);
+            *counted.entry((series.label("tool").to_owned(), told)).or_default() += series.value;
         }
         let all: BTreeSet<&(String, &'static str)> = self.heard.keys().chain(counted.keys()).collect();
         for key @ (tool, verdict) in all {
@@ -115,15 +115,6 @@ fn told(verdict: &str) -> &'static str {
 
 fn amount(amounts: &BTreeMap<(String, &'static str), u64>, key: &(String, &'static str)) -> u64 {
     amounts.get(key).copied().unwrap_or_default()
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a count is whole and not negative"
-)]
-fn whole(value: f64) -> u64 {
-    value as u64
 }
 
 #[cfg(test)]

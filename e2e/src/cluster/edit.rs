@@ -13,7 +13,7 @@ use super::stage::{POLICY, Stage};
 use super::{Error, eventually};
 
 /// How many calls have to be under way before the edit is made.
-const CALLS_BEFORE: f64 = 3.0;
+const CALLS_BEFORE: u64 = 3;
 
 /// How long the agent calls at most, in seconds.
 const WAIT_SECONDS: u64 = 60;

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 /// One series and its value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
     /// The metric's name.
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Its value.
-    pub value: f64,
+    /// Its value, without a fraction: what is looked at here are counts.
+    pub value: u64,
 }
 
 /// All series of a page.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metrics(Vec<Series>);
 
 impl Metrics {
@@ -29,7 +29,7 @@ impl Metrics {
     }
 
     /// The sum of all series of a name whose labels are, among others, these.
-    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let has = |series: &&Series| labels.iter().all(|(name, value)| series.label(name) == *value);
         self.named(name).filter(has).map(|series| series.value).sum()
     }
@@ -57,7 +57,12 @@ fn series(line: &str) -> Option<Series> {
         Some((name.to_owned(), value.trim_matches('"').to_owned()))
     };
     let labels = labels.split(',').filter_map(label).collect();
-    Some(Series { name: name.to_owned(), labels, value: value.parse().ok()? })
+    Some(Series { name: name.to_owned(), labels, value: whole(value.parse().ok()?) })
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count is not negative")]
+fn whole(value: f64) -> u64 {
+    value as u64
 }
 
 #[cfg(test)]
@@ -71,9 +76,9 @@ mod tests {
             calls_total{tool=\"b\",verdict=\"allowed\"} 2\nready 1\n";
         let metrics = Metrics::read(page);
         assert_eq!(metrics.named("calls_total").count(), 3);
-        assert!((metrics.sum("calls_total", &[("tool", "a")]) - 31.0).abs() < f64::EPSILON);
-        assert!((metrics.sum("calls_total", &[("verdict", "allowed")]) - 32.0).abs() < f64::EPSILON);
-        assert!((metrics.sum("ready", &[]) - 1.0).abs() < f64::EPSILON);
-        assert!(metrics.sum("other", &[]).abs() < f64::EPSILON);
+        assert_eq!(metrics.sum("calls_total", &[("tool", "a")]), 31);
+        assert_eq!(metrics.sum("calls_total", &[("verdict", "allowed")]), 32);
+        assert_eq!(metrics.sum("ready", &[]), 1);
+        assert_eq!(metrics.sum("other", &[]), 0);
     }
 }

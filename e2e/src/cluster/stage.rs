@@ -59,6 +59,18 @@ impl<'c> Stage<'c> {
         Ok(stage)
     }
 
+    /// Applies a manifest of more pods, with its `@NAMES@` replaced. The agent's image is known.
+    ///
+    /// # Errors
+    ///
+    /// If a name is left, or if an object is refused.
+    pub fn fill(&self, manifest: &str, values: &[(&str, &str)]) -> Result<(), Error> {
+        let image = self.images.agent.to_string();
+        let values = [values, &[("AGENT_IMAGE", &*image)]].concat();
+        self.kubectl.apply(&filled(manifest, &values)?)?;
+        Ok(())
+    }
+
     /// The namespace's name.
     pub fn name(&self) -> &str {
         &self.name

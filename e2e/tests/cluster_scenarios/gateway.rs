@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use toolgate_e2e::agent::Outcome;
-use toolgate_e2e::cluster::{Error, Frozen, Outside, World, promise, restart_container};
+use toolgate_e2e::cluster::{Error, Frozen, Outside, POLICY, World, promise, restart_container};
+
+/// A merge patch of the sample policy.
+const EDIT: &str = r#"{"spec": {"tools": {"get_lead": {"action": "deny", "reason": "closed"}}}}"#;
 
 pub(crate) fn a_gateway_is_replaced(world: &World<'_>, name: &str) -> Result<(), Error> {
     let stage = world.stage(name)?;
@@ -40,9 +43,9 @@ pub(crate) fn the_api_server_is_away(world: &World<'_>, name: &str) -> Result<()
         calls(Outcome::Allowed)?;
         outside.until("update_lead", &json!({"id": 1001}), Outcome::Denied)?;
     }
-    let restarts = ".status.containerStatuses[0].restartCount";
-    let gateway = format!("pod/{}", stage.gateway()?);
-    stage.kubectl.wait(&format!("jsonpath={{{restarts}}}=1"), &[&gateway])?;
-    stage.kubectl.wait("condition=Ready", &[&gateway])?;
-    Ok(())
+    // The new process follows the bundle as the old one did.
+    stage.kubectl.run(&["patch", POLICY, "--type", "merge", "--patch", EDIT])?;
+    stage.kubectl.wait("condition=Programmed", &[POLICY])?;
+    let sighting = calls(Outcome::Denied)?;
+    promise(sighting.calls == 1, || format!("a call after Programmed did not obey: {sighting:?}"))
 }

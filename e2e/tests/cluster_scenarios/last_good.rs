@@ -8,6 +8,9 @@ use toolgate_e2e::cluster::{Caller, Error, POLICY, SERVER, Stage, World, eventua
 
 use crate::leaving::condition;
 
+/// The sample grant.
+const GRANT: &str = "toolgrant/sales-agent";
+
 /// The sample policy with keys that nothing knows. Read without care, it would hide nothing and limit nothing.
 const UNKNOWN_KEYS: Bad = Bad {
     manifest: "
@@ -60,6 +63,16 @@ spec:
   defualt: allow
 ";
 
+/// A bad edit of the sample grant. What is mistyped may be what was to close it, so it opens nothing.
+const BAD_GRANT: &str = r#"{"spec": {"suspend": true}}"#;
+
+/// It is repaired.
+const GOOD_GRANT: &str = r#"{"spec": {"suspend": null}}"#;
+
+/// A bad edit of the sample server.
+const BAD_SERVER: &str =
+    r#"{"spec": {"upstream": {"service": {"name": "elsewhere", "port": 1, "path": "/mcp"}}}}"#;
+
 /// The sample policy, repaired and edited.
 const REPAIRED: &str = "
 apiVersion: toolgate.dev/v1alpha1
@@ -84,6 +97,8 @@ pub(crate) fn a_bad_edit_keeps_the_last_good(world: &World<'_>, name: &str) -> R
         world.operator.restart()?;
         the_last_good_holds(&stage, &caller)?;
         the_repaired_edit(&stage, &caller)?;
+        a_bad_grant_opens_nothing(&stage, &caller)?;
+        a_bad_server_keeps_its_last_good(&stage, &caller)?;
         the_policy_that_never_was_good(&stage, &caller)
     })
 }
@@ -121,6 +136,33 @@ fn the_repaired_edit(stage: &Stage<'_>, caller: &Caller<'_>) -> Result<(), Error
     caller.expect("get_leads", &json!({}), Outcome::Allowed)?;
     let policy = stage.kubectl.get(&[POLICY])?;
     promise(condition(&policy, "Stalled").is_null(), || "the repaired policy is still Stalled".to_owned())
+}
+
+fn a_bad_grant_opens_nothing(stage: &Stage<'_>, caller: &Caller<'_>) -> Result<(), Error> {
+    let patch = |patch| stage.kubectl.run(&["patch", GRANT, "--type", "merge", "--patch", patch]);
+    patch(BAD_GRANT)?;
+    stage.kubectl.wait("condition=Stalled", &[GRANT])?;
+    stalled(stage, GRANT, "it opens nothing; spec.suspend: unknown field; did you mean suspended?")?;
+    caller.until("get_leads", &json!({}), Outcome::Unauthorized)?;
+    patch(GOOD_GRANT)?;
+    stage.kubectl.wait("condition=Programmed", &[GRANT])?;
+    caller.expect("get_leads", &json!({}), Outcome::Allowed)?;
+    Ok(())
+}
+
+fn a_bad_server_keeps_its_last_good(stage: &Stage<'_>, caller: &Caller<'_>) -> Result<(), Error> {
+    stage.kubectl.run(&["patch", SERVER, "--type", "merge", "--patch", BAD_SERVER])?;
+    stage.kubectl.wait("condition=Stalled", &[SERVER])?;
+    let told = "generation 1 stays in force; spec.upstream: must have exactly one of url and service";
+    stalled(stage, SERVER, told)?;
+    caller.expect("get_leads", &json!({}), Outcome::Allowed)?;
+    Ok(())
+}
+
+fn stalled(stage: &Stage<'_>, object: &str, told: &str) -> Result<(), Error> {
+    let found = stage.kubectl.get(&[object])?;
+    let message = condition(&found, "Accepted")["message"].as_str().unwrap_or_default();
+    promise(message == told, || format!("{object} says {message:?}, and not {told:?}"))
 }
 
 fn the_policy_that_never_was_good(stage: &Stage<'_>, caller: &Caller<'_>) -> Result<(), Error> {

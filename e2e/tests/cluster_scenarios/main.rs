@@ -6,6 +6,7 @@
 mod bundles;
 mod explain;
 mod gateway;
+mod identity;
 mod input;
 mod last_good;
 mod leaving;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Scenario { name: "the-walk", play: story::the_walk },
         Scenario { name: "unknown-keys-are-refused", play: input::unknown_keys_are_refused },
         Scenario { name: "what-leaves-is-acknowledged", play: leaving::what_leaves_is_acknowledged },
+        Scenario { name: "a-service-account-calls", play: identity::a_service_account_calls },
         Scenario { name: "a-gateway-is-replaced", play: gateway::a_gateway_is_replaced },
         Scenario {
             name: "only-the-operator-writes-bundles",

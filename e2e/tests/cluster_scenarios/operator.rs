@@ -41,17 +41,16 @@ pub(crate) fn nothing_is_written_at_rest(world: &World<'_>, name: &str) -> Resul
     for (kind, resource) in
         [("McpServer", "mcpservers"), ("ToolPolicy", "toolpolicies"), ("ToolGrant", "toolgrants")]
     {
-        #[expect(clippy::cast_precision_loss, reason = "there are few")]
-        let objects = kubectl.items(&[resource, "--all-namespaces"])?.len() as f64;
-        promise(objects > 0.0, || format!("there are no {resource}"))?;
+        let objects = kubectl.items(&[resource, "--all-namespaces"])?.len();
+        promise(objects > 0, || format!("there are no {resource}"))?;
         eventually(&format!("the operator has looked at all {resource}"), || {
             let looked =
                 world.operator.metrics()?.sum("toolgate_operator_reconciles_total", &[("kind", kind)]);
-            Ok(looked >= objects)
+            Ok(looked >= objects as u64)
         })?;
     }
     let written = world.operator.metrics()?.sum("toolgate_operator_writes_total", &[]);
     let after = writes()?;
-    promise(written == 0.0, || format!("it wrote {written} objects at rest: {:?}", &after[before..]))?;
+    promise(written == 0, || format!("it wrote {written} objects at rest: {:?}", &after[before..]))?;
     promise(after.len() == before, || format!("the API server saw writes at rest: {:?}", &after[before..]))
 }
