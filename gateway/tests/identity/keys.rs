@@ -56,6 +56,31 @@ async fn an_issuer_is_asked_once_and_again_for_a_new_key_but_not_too_often() {
 }
 
 #[tokio::test]
+async fn many_callers_at_once_ask_once() {
+    let signer = Signer::ed25519("k");
+    let issuer = Issuer::publishing(json!({"keys": [signer.jwk()]})).await;
+    let (law, verifier) = (law(&[of_issuer(&issuer.url)]), Verifier::default());
+    let tokens: Vec<String> =
+        (0..50).map(|id| signer.token(&with(claims(&issuer.url), "jti", json!(id.to_string())))).collect();
+    let told = futures::future::join_all(tokens.iter().map(|token| says(&verifier, &law, token, 0))).await;
+    assert_eq!(told, vec![Ok(()); tokens.len()]);
+    assert_eq!(issuer.asked(), 2);
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_takes_no_answer_from_the_others() {
+    let signer = Signer::ed25519("k");
+    let issuer = Issuer::publishing(json!({"keys": [signer.jwk()]})).await;
+    let (law, verifier) = (law(&[of_issuer(&issuer.url)]), Verifier::default());
+    let token = signer.token(&claims(&issuer.url));
+    let mut hasty = Box::pin(says(&verifier, &law, &token, 0));
+    assert!(futures::poll!(&mut hasty).is_pending(), "it waits for the keys");
+    drop(hasty);
+    assert_eq!(says(&verifier, &law, &token, 0).await, Ok(()), "within the pause between two questions");
+    assert_eq!(issuer.asked(), 2);
+}
+
+#[tokio::test]
 async fn a_key_that_was_withdrawn_is_so_after_a_while() {
     let signer = Signer::ed25519("k");
     let issuer = Issuer::publishing(json!({"keys": [signer.jwk()]})).await;

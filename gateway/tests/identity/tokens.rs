@@ -193,3 +193,17 @@ async fn a_token_that_was_touched_is_nobodys() {
     assert!(looks_signed(&good));
     assert_eq!(court.says(&good).await, Ok(()));
 }
+
+#[tokio::test]
+async fn no_character_of_a_token_can_be_another_one() {
+    let court = Court::of(Signer::ed25519("k")).await;
+    let good = court.signer.token(&court.claims());
+    assert_eq!(court.says(&good).await, Ok(()));
+    for (index, character) in good.char_indices() {
+        for other in ['A', 'Q', '_', '.'].into_iter().filter(|other| *other != character) {
+            let mut touched = good.clone();
+            touched.replace_range(index..=index, &other.to_string());
+            assert!(court.says(&touched).await.is_err(), "{other} at {index}");
+        }
+    }
+}
