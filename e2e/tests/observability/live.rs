@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use toolgate_e2e::kommo::{Answers, seeded};
-use toolgate_e2e::process::{ALICE, Answer, BOB, Gateway, Request, World};
+use toolgate_e2e::process::{ALICE, Answer, BOB, Gateway, ProcessError, Request, World};
 
 use crate::dashboards::{Asked, queries};
 use crate::files;
@@ -27,6 +27,11 @@ const WATCHER: &str = "mode: audit\ndefault: deny\ntools:\n  get_leads: {action:
 
 /// A token of the form that issuers sign, and signed by none.
 const UNSIGNED: &str = "eyJhbGciOiJub25lIn0.e30.c2ln";
+
+/// A caller who is refused all at once.
+const MALLORY: &str = "mallory-token";
+/// How often.
+const BURST: usize = 40;
 
 /// How often each grant had which verdict on which tool, as the caller heard it.
 type Heard = BTreeMap<[String; 3], f64>;
@@ -68,6 +73,14 @@ async fn round(gateway: &Gateway, heard: &mut Heard) {
     }
 }
 
+async fn burst(gateway: &Gateway, heard: &mut Heard) {
+    for _ in 0..BURST {
+        let answer = ask(gateway, &Request::modern_call(MALLORY, "no_such_tool", &json!({}))).await;
+        assert_eq!(answer.error_code(), Some(-32602), "{}", answer.text());
+        *heard.entry(["mallory", "_other", "unlisted"].map(str::to_owned)).or_default() += 1.0;
+    }
+}
+
 /// Calls that policy lets through to a server that is gone.
 async fn outage(gateway: &Gateway, heard: &mut Heard) {
     for _ in 0..3 {
@@ -90,14 +103,21 @@ fn near(found: f64, expected: f64) -> bool {
     (found - expected).abs() < 1e-9
 }
 
-/// The load: two rounds and two outages, each scraped before the next, so that every counter is seen to grow.
+async fn until_enforced(gateway: &Gateway, edit: impl FnOnce() -> Result<(), ProcessError>) {
+    let before = gateway.admin().revision().await.expect("a revision").as_i64();
+    edit().expect("is written");
+    let is_newer = |answer: &Answer| answer.json()["revision"].as_i64() > before;
+    gateway.admin().until("/revision", "a newer revision", is_newer).await.expect("is enforced");
+}
+
+/// The load: a burst, two rounds and two outages, each scraped before the next, so that counters are seen to grow.
 async fn load(program: &std::path::Path) -> (Scraper, Gateway, Heard) {
     let world = World::start(Answers::Json, RULES).await.expect("a world");
-    world.configuration.policy("watcher", WATCHER).expect("is written");
-    let is_second = |answer: &Answer| answer.json()["revision"].as_i64() > Some(1);
-    world.gateway.admin().until("/revision", "the second revision", is_second).await.expect("is enforced");
-    let scraper = Scraper::start(program, world.gateway.admin()).await;
+    until_enforced(&world.gateway, || world.configuration.policy("watcher", WATCHER)).await;
+    until_enforced(&world.gateway, || world.configuration.grant("mallory", MALLORY, "")).await;
     let mut heard = Heard::new();
+    burst(&world.gateway, &mut heard).await;
+    let scraper = Scraper::start(program, world.gateway.admin()).await;
     for _ in 0..2 {
         round(&world.gateway, &mut heard).await;
         scraped(&scraper, &heard).await;
@@ -166,9 +186,8 @@ async fn has_data(scraper: &Scraper, asked: &Asked) {
     let count = legends.len();
     legends.dedup();
     assert!(legends.len() == count || asked.legend.is_empty(), "{}: {legends:?}", asked.panel);
-    for sample in &samples {
-        assert!(sample.value.is_finite(), "{}: {sample:?}: {text}", asked.panel);
-    }
+    // A share of nothing is not a number: of a grant that has stopped to call.
+    assert!(samples.iter().any(|sample| sample.value.is_finite()), "{}: {samples:?}: {text}", asked.panel);
 }
 
 /// Asks for values instead of growth: all counters began at nothing in this test, so the two are the same, and exact.
@@ -218,6 +237,10 @@ async fn every_rule_can_be_evaluated(scraper: &Scraper) {
     scraper.until("the evaluation of all rules", evaluated).await;
     let rules = scraper.rules().await;
     assert!(rules.iter().all(|(_, health, _)| health == "ok"), "{rules:?}");
+    // Everything that mallory did was over before the first scrape.
+    let burst = scraper.query("ALERTS{alertname=\"ToolgateRefusalBurst\", alertstate=\"firing\"}").await;
+    let grants: Vec<&str> = burst.iter().map(|sample| sample.label("grant")).collect();
+    assert_eq!(grants, ["mallory"]);
 }
 
 async fn names_are_as_prometheus_wants_them(gateway: &Gateway) {

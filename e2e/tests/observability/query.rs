@@ -105,6 +105,7 @@ impl Reading<'_> {
             inner = self.labels(argument)?.or(inner);
         }
         match function {
+            "time" => Ok(None),
             "absent" | "vector" => Ok(Some(BTreeSet::new())),
             "histogram_quantile" => {
                 let mut labels = inner.ok_or("histogram_quantile of no series")?;
@@ -133,6 +134,9 @@ impl Reading<'_> {
     }
 
     fn binary(&mut self, binary: &BinaryExpr) -> Result<Labels, String> {
+        if let Some(young) = young(binary) {
+            return Ok(Some(self.select(young)?.1));
+        }
         let (left, right) = (self.labels(&binary.lhs)?, self.labels(&binary.rhs)?);
         let (left, right) = match (left, right) {
             (Some(left), Some(right)) => (left, right),
@@ -143,8 +147,10 @@ impl Reading<'_> {
             known(matching.labels(), &right)?;
             return Ok(Some(left));
         }
-        let is_default = matches!(&*binary.rhs, Expr::Call(call) if call.func.name == "vector");
-        if left != right && !(binary.op.to_string() == "or" && is_default) {
+        if binary.op.to_string() == "or" {
+            return Ok(Some(left.intersection(&right).cloned().collect()));
+        }
+        if left != right {
             return Err(format!("{left:?} and {right:?} never match"));
         }
         Ok(Some(left))
@@ -153,6 +159,17 @@ impl Reading<'_> {
 
 fn name(selector: &VectorSelector) -> String {
     selector.name.clone().unwrap_or_default()
+}
+
+// `counter unless counter offset 5m`: what began since then, whose value is its growth.
+fn young(binary: &BinaryExpr) -> Option<&VectorSelector> {
+    let (Expr::VectorSelector(now), Expr::VectorSelector(then)) = (&*binary.lhs, &*binary.rhs) else {
+        return None;
+    };
+    let is_same = now.name == then.name && now.matchers == then.matchers;
+    let is_young = now.offset.is_none() && then.offset.is_some() && binary.op.to_string() == "unless";
+    (is_same && is_young && binary.modifier.as_ref().is_none_or(|modifier| modifier.matching.is_none()))
+        .then_some(now)
 }
 
 fn known(named: &Named, labels: &BTreeSet<String>) -> Result<BTreeSet<String>, String> {
@@ -185,6 +202,7 @@ fn what_is_wrong_with_a_query_is_found() {
         ("sum by (server) (toolgate_config_refused) / sum(toolgate_config_refused)", "never match"),
         ("toolgate_config_refused and on (tool) toolgate_config_revision", "there is no label tool"),
         ("max_over_time(toolgate_config_refused[5m])", "the range of toolgate_config_refused"),
+        ("toolgate_tool_calls_total unless toolgate_tool_calls_total", "is not under rate or increase"),
         ("1", "it gives no series"),
     ] {
         let found = read(text, &contract).expect_err(text);
