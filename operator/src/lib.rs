@@ -17,6 +17,7 @@
 pub mod backoff;
 pub mod candidates;
 pub mod child;
+pub mod closing;
 pub mod conditions;
 pub mod gateways;
 pub mod http;

@@ -22,7 +22,7 @@ use crate::conditions;
 use crate::ledger::{Entry, ServerKey};
 use crate::raw::Raw;
 use crate::scope::Scope;
-use apply::{Applied, Failure};
+use apply::{Applied, Cause, Failure, Making};
 use observe::Observed;
 use report::{Reported, Reporting};
 
@@ -62,7 +62,7 @@ pub async fn reconcile(server: Arc<Raw<McpServer>>, scope: Arc<Scope>) -> Result
                 metrics: &scope.metrics,
                 namespace: observed.server.namespace(),
                 owner: observed.server.uid(),
-                leaving: observed.server.metadata.deletion_timestamp.is_some(),
+                making: making(&scope, &observed.server),
             };
             let bundle = (bundle.clone(), hash.clone());
             apply::apply(&target, &prepared, bundle, &observed.children, &observed.memory).await
@@ -81,8 +81,22 @@ pub async fn reconcile(server: Arc<Raw<McpServer>>, scope: Arc<Scope>) -> Result
     let ask_again = reported.ask_again.then(|| poll_after(reported.memory.polls));
     tell(&scope, &key, &observed, reported).await?;
     match applied.failures.into_iter().next() {
+        Some(failure) if failure.cause == Cause::Closing => {
+            scope.closing.note(&key.namespace);
+            Err(ReconcileError::Apply(failure))
+        }
         Some(failure) => Err(ReconcileError::Apply(failure)),
         None => Ok(Action::requeue(ask_again.unwrap_or(RESYNC))),
+    }
+}
+
+fn making(scope: &Scope, server: &Raw<McpServer>) -> Making {
+    if server.metadata.deletion_timestamp.is_some() {
+        Making::ServerLeaves
+    } else if scope.closing.contains(server.namespace()) {
+        Making::NamespaceCloses
+    } else {
+        Making::Allowed
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use toolgate_crds::{McpServer, ToolGrant, ToolPolicy};
 
 use crate::candidates::Candidates;
+use crate::closing::Closing;
 use crate::gateways::Gateways;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -33,6 +34,8 @@ pub struct Scope {
     pub ledger: Ledger,
     /// Policies and grants as they were judged.
     pub candidates: Candidates,
+    /// Namespaces that are being deleted.
+    pub closing: Closing,
     /// Asks gateways.
     pub gateways: Gateways,
     /// How gateway pods are run.
@@ -77,6 +80,7 @@ where
         stores,
         ledger: Ledger::default(),
         candidates: Candidates::default(),
+        closing: Closing::default(),
         gateways: Gateways::new(),
         settings: parts.settings,
         metrics: parts.metrics,

@@ -14,7 +14,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 use toolgate_operator::child::ChildKind;
 use toolgate_operator::metrics::Metrics;
-use toolgate_operator::reconcile::apply::{Applied, Cause, Target, apply};
+use toolgate_operator::reconcile::apply::{Applied, Cause, Making, Target, apply};
 use toolgate_operator::reconcile::build::build;
 use toolgate_operator::reconcile::memory::Memory;
 use toolgate_operator::reconcile::observe::Observed;
@@ -47,16 +47,16 @@ fn live(api: &Api) -> BTreeMap<ChildKind, Value> {
 }
 
 async fn applied(api: &Api, tools: &str, memory: &Memory) -> Applied {
-    applied_to(api, tools, memory, false).await
+    applied_to(api, tools, memory, Making::Allowed).await
 }
 
-async fn applied_to(api: &Api, tools: &str, memory: &Memory, leaving: bool) -> Applied {
+async fn applied_to(api: &Api, tools: &str, memory: &Memory, making: Making) -> Applied {
     let observed = Observed { policies: vec![policy("narrow", 1, tools)], ..observed(server(1, UPSTREAM)) };
     let (bundle, hash) = validated(&observed).bundle.unwrap();
     let prepared = build(&bundle, &hash, &settings());
     let (client, metrics) = (api.client(), Metrics::new());
     let (namespace, owner) = (NAMESPACE, SERVER_UID);
-    let target = Target { client: &client, metrics: &metrics, namespace, owner, leaving };
+    let target = Target { client: &client, metrics: &metrics, namespace, owner, making };
     apply(&target, &prepared, (bundle, hash), &live(api), memory).await
 }
 
@@ -193,15 +193,27 @@ async fn a_bundle_that_cannot_be_written_leaves_the_last_one_in_force() {
 #[tokio::test]
 async fn of_a_server_that_is_being_deleted_what_is_there_is_kept_up_to_date_and_nothing_made_anew() {
     let api = Api::default();
-    let never_there = applied_to(&api, "tools: {}", &Memory::default(), true).await;
+    let never_there = applied_to(&api, "tools: {}", &Memory::default(), Making::ServerLeaves).await;
     assert_eq!(api.written(), Vec::<String>::new());
     assert!(never_there.bundle.is_none() && never_there.failures.is_empty());
     first(&api).await;
     api.remove(&path(ALL[4]));
     api.asked();
-    let applied = applied_to(&api, "tools: {read: {}}", &Memory::default(), true).await;
+    let applied = applied_to(&api, "tools: {read: {}}", &Memory::default(), Making::ServerLeaves).await;
     assert_eq!(api.written(), [ALL[0]]);
     assert!(applied.bundle.is_some());
+}
+
+#[tokio::test]
+async fn in_a_namespace_that_is_being_deleted_nothing_is_asked_for_what_is_missing() {
+    let api = Api::default();
+    api.close();
+    let found_out = first(&api).await;
+    assert_eq!(found_out.failures[0].cause, Cause::Closing);
+    api.asked();
+    let known = applied_to(&api, "tools: {}", &Memory::default(), Making::NamespaceCloses).await;
+    assert_eq!(known.failures[0].cause, Cause::Closing);
+    assert!(api.asked().is_empty());
 }
 
 #[tokio::test]

@@ -330,6 +330,7 @@ fn what_could_not_be_written_is_told_and_nothing_newer_is_claimed() {
         (Cause::Foreign, "NameConflict"),
         (Cause::TooLarge, "BundleTooLarge"),
         (Cause::Refused, "ApplyFailed"),
+        (Cause::Closing, "ApplyFailed"),
     ];
     for (cause, reason) in causes {
         let mut story = Story::settled();

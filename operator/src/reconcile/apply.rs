@@ -32,8 +32,19 @@ pub struct Target<'a> {
     pub namespace: &'a str,
     /// The server's UID.
     pub owner: &'a str,
-    /// Whether the server is being deleted: what is still there is kept up to date, and nothing is made anew.
-    pub leaving: bool,
+    /// Whether what is missing may be made.
+    pub making: Making,
+}
+
+/// Whether what is missing may be made. What is there is kept up to date in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Making {
+    /// It may.
+    Allowed,
+    /// The server is being deleted, and its children go with it.
+    ServerLeaves,
+    /// The namespace is being deleted, and everything goes with it. The API server would refuse.
+    NamespaceCloses,
 }
 
 impl fmt::Display for Failure {
@@ -83,6 +94,8 @@ pub enum Cause {
     Foreign,
     /// The bundle is larger than a ConfigMap takes.
     TooLarge,
+    /// The namespace is being deleted.
+    Closing,
     /// The API server refused, or did not answer.
     Refused,
 }
@@ -159,18 +172,22 @@ async fn apply_child(
     }
     let resource = child.kind.resource();
     let api: Api<DynamicObject> = Api::namespaced_with(target.client.clone(), target.namespace, &resource);
-    let refused = |error: kube::Error| (Cause::Refused, error.to_string());
+    if live.is_none() && target.making == Making::NamespaceCloses {
+        return Err((Cause::Closing, "the namespace is being deleted".to_owned()));
+    }
     // The caches hold only what is labelled as ours, so what is not there may still exist.
     let found = match live {
         Some(_) => None,
-        None => api.get_opt(child.name()).await.map_err(refused)?.map(to_value),
+        None => api.get_opt(child.name()).await.map_err(|error| refused(&error))?.map(to_value),
     };
     let uid = match decide(child, live.or(found.as_ref()), target.owner, written) {
         Decision::Keep => return Ok(Outcome::Kept),
         Decision::Foreign(owner) => {
             return Err((Cause::Foreign, format!("{owner}; it is left as it is")));
         }
-        Decision::Write { uid: None } if target.leaving => return Ok(Outcome::NotMade),
+        Decision::Write { uid: None } if target.making == Making::ServerLeaves => {
+            return Ok(Outcome::NotMade);
+        }
         Decision::Write { uid } => uid,
     };
     let mut object = child.object.clone();
@@ -179,11 +196,26 @@ async fn apply_child(
         object["metadata"]["uid"] = Value::from(uid);
     }
     let parameters = PatchParams::apply(MANAGER).force();
-    let result = api.patch(child.name(), &parameters, &Patch::Apply(&object)).await.map_err(refused)?;
+    let result = api
+        .patch(child.name(), &parameters, &Patch::Apply(&object))
+        .await
+        .map_err(|error| refused(&error))?;
     target.metrics.written(child.kind.as_str());
     tracing::info!(child = %child.kind, name = child.name(), namespace = target.namespace, "applied");
     let result = difference::fingerprint(&to_value(result));
     Ok(Outcome::Written(Written { wanted: child.digest.clone(), result }))
+}
+
+fn refused(error: &kube::Error) -> (Cause, String) {
+    let closing = match error {
+        kube::Error::Api(status) => status
+            .details
+            .iter()
+            .flat_map(|details| &details.causes)
+            .any(|cause| cause.reason == "NamespaceTerminating"),
+        _ => false,
+    };
+    (if closing { Cause::Closing } else { Cause::Refused }, error.to_string())
 }
 
 fn fits(child: &Child) -> Result<(), (Cause, String)> {

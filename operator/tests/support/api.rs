@@ -19,6 +19,7 @@ pub(crate) struct Api(Arc<Mutex<State>>);
 struct State {
     objects: BTreeMap<String, Value>,
     refused: Vec<String>,
+    closing: bool,
     asked: Vec<Asked>,
     version: u64,
 }
@@ -56,6 +57,11 @@ impl Api {
         self.0.lock().unwrap().refused.push(path.to_owned());
     }
 
+    /// From now on the namespace is being deleted.
+    pub(crate) fn close(&self) {
+        self.0.lock().unwrap().closing = true;
+    }
+
     /// From now on no write is forbidden.
     pub(crate) fn refuse_nothing(&self) {
         self.0.lock().unwrap().refused.clear();
@@ -90,6 +96,8 @@ impl Api {
         });
         let answer = if head.method == Method::GET {
             state.objects.get(&path).cloned().ok_or((404, "NotFound"))
+        } else if state.closing {
+            Err((403, "NamespaceTerminating"))
         } else if state.refused.contains(&path) {
             Err((403, "Forbidden"))
         } else {
@@ -120,7 +128,10 @@ fn response(answer: Result<Value, (u16, &str)>) -> Response<Full<Bytes>> {
         Ok(object) => (200, object),
         Err((code, reason)) => (
             code,
-            json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason}),
+            json!({
+                "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason,
+                "details": {"causes": [{"reason": reason, "message": reason, "field": ""}]},
+            }),
         ),
     };
     let body = Full::new(Bytes::from(body.to_string()));

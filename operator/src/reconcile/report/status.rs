@@ -57,7 +57,7 @@ fn ready(reporting: &Reporting<'_>, enforcement: &Enforcement) -> Wanted {
         let reason = match failure.cause {
             Cause::Foreign => "NameConflict",
             Cause::TooLarge => "BundleTooLarge",
-            Cause::Refused => "ApplyFailed",
+            Cause::Closing | Cause::Refused => "ApplyFailed",
         };
         return not(reason, failure.to_string());
     }
