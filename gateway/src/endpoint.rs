@@ -19,7 +19,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, Version};
 
 use crate::gateway::Gateway;
 use crate::metrics::Rejected;
@@ -69,6 +69,7 @@ async fn handle(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Re
         check_origin(gateway, &parts)?;
         return Ok(respond(metadata::answer(gateway)));
     }
+    check_host(&parts)?;
     check_target(&parts)?;
     check_origin(gateway, &parts)?;
     let in_force = gateway.holder.current().ok_or_else(nothing_in_force)?;
@@ -100,6 +101,13 @@ async fn post(exchange: Exchange, parts: &Parts, bytes: &[u8]) -> Result<Respons
         return Err(reject(Rejected::Malformed, answer::not_acceptable(message.id())));
     }
     decide::message(exchange, &parts.headers, &message, &agreed).await
+}
+
+// Two hosts are two requests to whoever routes by one of them. HTTP/1.0 knew none.
+fn check_host(parts: &Parts) -> Result<(), Rejection> {
+    let hosts = parts.headers.get_all(header::HOST).iter().count();
+    let one = hosts == 1 || (hosts == 0 && parts.version == Version::HTTP_10);
+    if one { Ok(()) } else { Err(reject(Rejected::Endpoint, answer::bad_host())) }
 }
 
 // Compared as it came: a path that only looks the same after decoding is another one.

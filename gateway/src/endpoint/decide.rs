@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use hyper::Response;
 use hyper::header::HeaderMap;
-use toolgate_policy::json::Json;
 use toolgate_policy::{Call, Decision, Outcome, Passage, Target, Verdict};
 
 use super::forward::{self, Exchange};
@@ -178,9 +177,11 @@ async fn listen(
 ) -> Result<Response<Body>, Rejection> {
     let wanted =
         request.params.as_ref().and_then(|params| params.get("notifications")?.get("resourceSubscriptions"));
-    for uri in wanted.and_then(Json::as_array).unwrap_or_default() {
-        let uri =
-            uri.as_str().ok_or_else(|| invalid(request, &NothingAsked::Name("resourceSubscriptions")))?;
+    // Anything but a list of names could be a name to a lax server.
+    let unreadable = || invalid(request, &NothingAsked::Name("resourceSubscriptions"));
+    let wanted = wanted.map_or(Ok([].as_slice()), |wanted| wanted.as_array().ok_or_else(unreadable))?;
+    for uri in wanted {
+        let uri = uri.as_str().ok_or_else(unreadable)?;
         if let Err(refusal) = exchange.in_force.law.mention(&exchange.caller, Target::Resource, uri) {
             return Ok(respond(refusal::of_request(&request.id, &refusal)));
         }

@@ -183,6 +183,11 @@ pub fn insufficient_scope(resource_metadata: Option<&str>, scope: &str) -> Answe
     Answer::empty(StatusCode::FORBIDDEN).with(header::WWW_AUTHENTICATE, &challenge(&parameters))
 }
 
+/// 400: the request has no `Host`, or several.
+pub fn bad_host() -> Answer {
+    Answer::text(StatusCode::BAD_REQUEST, "there must be one Host header").with(header::CONNECTION, "close")
+}
+
 /// 403: the request's `Origin` is not allowed here.
 pub fn foreign_origin() -> Answer {
     Answer::text(StatusCode::FORBIDDEN, "this origin is not allowed")
