@@ -152,25 +152,35 @@ fn a_challenge_cannot_be_broken_out_of() {
     assert_eq!(answer.headers[header::WWW_AUTHENTICATE], "Bearer resource_metadata=\"x, Basic realm=y\"");
 }
 
+/// A JSON-RPC error without an id answers nobody, and clients wait on for one that does.
+#[test]
+fn what_is_refused_before_its_id_is_known_is_told_in_plain_text() {
+    for (answer, status, text) in [
+        (answer::foreign_origin(), 403, "this origin is not allowed\n"),
+        (answer::too_large(4_194_304), 413, "the body is larger than 4194304 bytes\n"),
+        (answer::unsupported_media_type(ContentError::Encoding), 415, "Content-Encoding is not supported\n"),
+        (answer::unavailable(None, "overloaded", 2), 503, "overloaded\n"),
+    ] {
+        assert_eq!((answer.status.as_u16(), str::from_utf8(&answer.body)), (status, Ok(text)));
+        assert_eq!(answer.headers[header::CONTENT_TYPE], "text/plain; charset=utf-8");
+    }
+}
+
 #[test]
 fn the_other_statuses_are_those_of_the_protocol() {
     for (answer, status) in [
-        (answer::accepted(), 202),
-        (answer::foreign_origin(), 403),
         (answer::unknown_session(Some(&ONE)), 404),
-        (answer::not_found(), 404),
-        (answer::method_not_allowed("POST"), 405),
         (answer::not_acceptable(Some(&ONE)), 406),
-        (answer::too_large(4_194_304), 413),
-        (answer::unsupported_media_type(ContentError::Encoding), 415),
         (answer::bad_gateway(Some(&ONE), "the server cannot be reached"), 502),
-        (answer::unavailable(None, "overloaded", 2), 503),
+        (answer::unavailable(Some(&ONE), "overloaded", 2), 503),
     ] {
-        assert_eq!(answer.status, status);
-        assert_eq!(answer.headers.contains_key(header::CONTENT_TYPE), !answer.body.is_empty());
-        if !answer.body.is_empty() {
-            assert_eq!(body(&answer)["jsonrpc"], "2.0");
-        }
+        assert_eq!((answer.status.as_u16(), body(&answer)["id"].clone()), (status, json!(1)));
+    }
+    for (answer, status) in
+        [(answer::accepted(), 202), (answer::not_found(), 404), (answer::method_not_allowed("POST"), 405)]
+    {
+        assert_eq!((answer.status.as_u16(), answer.body.len()), (status, 0));
+        assert!(!answer.headers.contains_key(header::CONTENT_TYPE));
     }
     assert_eq!(answer::method_not_allowed("POST").headers[header::ALLOW], "POST");
     assert_eq!(answer::unavailable(None, "overloaded", 2).headers[header::RETRY_AFTER], "2");
