@@ -177,3 +177,21 @@ async fn two_thousand_tool_names_are_one_series() {
     let other = metrics.sum("toolgate_tool_calls_total", &[("tool", "_other"), ("verdict", "unlisted")]);
     assert!((other - 2_000.0).abs() < f64::EPSILON);
 }
+
+#[tokio::test]
+async fn of_calls_that_come_at_once_exactly_as_many_pass_as_may() {
+    let world = World::start(Answers::Json, RULES).await.expect("a world");
+    let address = world.gateway.address();
+    let callers = (0..20).map(|_| async move {
+        let mut socket = Socket::open(address).await.expect("connects");
+        let mut passed = 0;
+        for _ in 0..10 {
+            let call = Request::modern_call(ALICE, "move_lead", &move_lead());
+            socket.send(&call.bytes()).await.expect("is sent");
+            passed += u32::from(socket.answer().await.expect("an answer").verdict().is_none());
+        }
+        passed
+    });
+    let passed: u32 = futures::future::join_all(callers).await.into_iter().sum();
+    assert_eq!((passed, world.reached().len()), (30, 30));
+}

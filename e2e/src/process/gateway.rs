@@ -113,8 +113,7 @@ impl Gateway {
     pub async fn ended(&mut self) -> Result<ExitStatus, ProcessError> {
         let ending = async {
             let status = self.child.wait().await;
-            // The log ends with the process; what was read of it is there even if reading it failed.
-            let _read = (&mut self.reading).await;
+            until_read(&mut self.reading).await;
             status
         };
         let Ok(ended) = tokio::time::timeout(PATIENCE, ending).await else {
@@ -122,6 +121,13 @@ impl Gateway {
             return Err(ProcessError::Patience { what: "the gateway's end".to_owned(), last });
         };
         ended.map_err(ProcessError::system("wait for the gateway's end"))
+    }
+}
+
+/// The log ends with the process; what was read of it is there even if reading it failed.
+async fn until_read(reading: &mut JoinHandle<()>) {
+    if !reading.is_finished() {
+        let _read = reading.await;
     }
 }
 
@@ -135,8 +141,9 @@ async fn listening(
         line = log.message(0, "listening") => line?,
         ended = child.wait() => {
             let status = ended.map_err(ProcessError::system("wait for the gateway"))?;
-            let _read = reading.await;
-            return Err(ProcessError::Ended { status, log: log.text() });
+            until_read(reading).await;
+            // It may have listened, and ended for another reason.
+            log.find(0, "listening").ok_or_else(|| ProcessError::Ended { status, log: log.text() })?
         }
     };
     let address = |name: &str| line[name].as_str().and_then(|text| text.parse().ok());

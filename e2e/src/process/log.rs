@@ -35,20 +35,23 @@ impl Log {
         self.lines().join("\n")
     }
 
+    /// The first line, of those from `from` on, whose message holds a text.
+    pub fn find(&self, from: usize, part: &str) -> Option<Value> {
+        self.lines().iter().skip(from).find_map(|line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            line["message"].as_str()?.contains(part).then_some(line)
+        })
+    }
+
     /// The first line, of those from `from` on, whose message holds a text, as soon as there is one.
     ///
     /// # Errors
     /// There was none in time.
     pub async fn message(&self, from: usize, part: &str) -> Result<Value, ProcessError> {
-        let find = |line: &String| {
-            let line: Value = serde_json::from_str(line).ok()?;
-            line["message"].as_str()?.contains(part).then_some(line)
-        };
         let waiting = async {
             loop {
                 let more = self.shared.more.notified();
-                let found = self.lines().iter().skip(from).find_map(find);
-                if let Some(found) = found {
+                if let Some(found) = self.find(from, part) {
                     return found;
                 }
                 more.await;

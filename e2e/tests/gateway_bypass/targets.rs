@@ -146,3 +146,36 @@ async fn the_admin_port_serves_nothing_of_the_server() {
     assert_eq!(arena.world.gateway.admin().get("/mcp").await.expect("an answer").status, 404);
     assert_eq!(arena.world.stand_in.counts().total, 0);
 }
+
+#[tokio::test]
+async fn one_host_and_no_other() {
+    let arena = Arena::new().await;
+    for era in Era::BOTH {
+        let call = era.saying(&arena.session, "get_leads", era.call("get_leads"));
+        let twice = call.clone().with("host", "gateway").with("host", "elsewhere");
+        arena.expect("14 two hosts", &twice, Told::Status(400)).await;
+        let same = call.clone().with("host", "gateway").with("Host", "gateway");
+        arena.expect("14 one host twice", &same, Told::Status(400)).await;
+        let none = String::from_utf8(call.bytes()).expect("text").replacen("host: gateway\r\n", "", 1);
+        let mut socket = Socket::open(arena.world.gateway.address()).await.expect("connects");
+        socket.send(none.as_bytes()).await.expect("is sent");
+        assert_eq!(socket.answer().await.expect("an answer").status, 400);
+    }
+    assert_eq!(arena.world.stand_in.counts().total, 0);
+}
+
+#[tokio::test]
+async fn a_subscription_to_anything_but_a_list_of_names_is_refused() {
+    let arena = Arena::new().await;
+    for wanted in
+        [json!("kommo://account"), json!({"0": "kommo://account"}), json!([["kommo://account"]]), json!(1)]
+    {
+        let params = json!({"notifications": {"resourceSubscriptions": wanted}});
+        let request = Request::modern(ALICE, "subscriptions/listen", params);
+        arena.expect(&wanted.to_string(), &request, Told::Error(200, -32602)).await;
+    }
+    let named = json!({"notifications": {"resourceSubscriptions": ["kommo://account"]}});
+    let answer = arena.world.ask(&Request::modern(ALICE, "subscriptions/listen", named)).await;
+    assert!(answer.expect("an answer").error_code().is_some(), "no policy opens it");
+    assert_eq!(arena.world.stand_in.counts().total, 0);
+}

@@ -168,3 +168,25 @@ async fn answers_come_as_they_are_written() {
         socket.until("fine").await.expect("the answer");
     }
 }
+
+#[tokio::test]
+async fn no_caller_is_answered_with_what_is_anothers() {
+    let upstream = Upstream::start(|seen| {
+        let asked = seen.body.split("marker-").nth(1).and_then(|rest| rest.split('"').next());
+        vec![Step::Send(as_json(&result(&format!("echo-{}", asked.unwrap_or_default())).to_string()))]
+    });
+    let stage = Stage::new(upstream.await.expect("a server"), RULES, &[]).await;
+    let address = stage.gateway.address();
+    let callers = (0..16).map(|caller| async move {
+        let mut socket = Socket::open(address).await.expect("connects");
+        for number in 0..60 {
+            let marker = format!("marker-{caller}-{number}");
+            let request = Request::modern_call(ALICE, "get_leads", &json!({"query": marker}));
+            socket.send(&request.bytes()).await.expect("is sent");
+            let text = socket.answer().await.expect("an answer").text();
+            assert!(text.contains(&format!("\"echo-{caller}-{number}\"")), "{marker}: {text}");
+        }
+    });
+    futures::future::join_all(callers).await;
+    assert_eq!(stage.upstream.seen().len(), 16 * 60);
+}
