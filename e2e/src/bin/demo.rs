@@ -22,7 +22,7 @@ const EXIT_CANNOT_BE_USED_HERE: u8 = 77;
 
 fn main() -> ExitCode {
     let story = Story::aloud();
-    println!("Toolgate on a real Kubernetes. Nothing of this machine's is used but its kernel.\n");
+    println!("Toolgate on a real Kubernetes\n");
     match run(&story) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
 fn run(story: &Story) -> anyhow::Result<()> {
     println!("A cluster (e2e/cluster/up; E2E_KUBECONFIG names one of your own instead)");
     let cluster = Cluster::ready(CLUSTER)?;
+    Operator::refuse_another(&cluster)?;
     story.step("the cluster is up");
     let keep = env::var_os("KEEP").is_some_and(|keep| keep != "0");
     let played = play(&cluster, story);
@@ -72,13 +73,9 @@ fn clean(cluster: Cluster, story: &Story) -> anyhow::Result<()> {
         story.step("the cluster is down and nothing of it is left");
         return Ok(());
     }
-    cluster.kubectl.run(&["delete", "namespace", NAMESPACE])?;
-    let uninstall = ["uninstall", "toolgate", "--namespace", RELEASE_NAMESPACE, "--wait"];
-    cluster.helm(&uninstall)?.success()?;
-    cluster.kubectl.run(&["delete", "namespace", RELEASE_NAMESPACE])?;
-    story.step(
-        "the cluster was here before: the demo's namespaces and the release are gone, the CRDs are kept",
-    );
+    Operator::remove(&cluster)?;
+    cluster.kubectl.run(&["delete", "namespace", NAMESPACE, RELEASE_NAMESPACE, "--ignore-not-found"])?;
+    story.step("the cluster was here before: the release, the CRDs and the demo's namespaces are gone");
     Ok(())
 }
 

@@ -12,6 +12,12 @@ use super::{Error, eventually, promise};
 /// Where the operator is installed.
 pub const RELEASE_NAMESPACE: &str = "toolgate-system";
 
+/// The custom resource definitions.
+const CRDS: [&str; 3] = ["mcpservers.toolgate.dev", "toolpolicies.toolgate.dev", "toolgrants.toolgate.dev"];
+
+/// What namespaces that were made here are found by.
+pub(super) const OF_SCENARIOS: &str = "--selector=e2e.toolgate.dev/scenario";
+
 /// The release's name.
 const RELEASE: &str = "toolgate";
 
@@ -51,6 +57,12 @@ impl<'c> Operator<'c> {
     pub fn install(cluster: &'c Cluster, images: &'c Images) -> Result<Self, Error> {
         let namespace =
             filled(include_str!("../../manifests/namespace.yaml"), &[("NAMESPACE", RELEASE_NAMESPACE)])?;
+        // One that an earlier run is still taking away cannot be used.
+        let going = "jsonpath={.items[?(@.status.phase==\"Terminating\")].metadata.name}";
+        let going = cluster.kubectl.run(&["get", "namespaces", "--output", going])?;
+        if going.split_whitespace().any(|name| name == RELEASE_NAMESPACE) {
+            cluster.kubectl.wait("delete", &[&format!("namespace/{RELEASE_NAMESPACE}")])?;
+        }
         cluster.kubectl.apply(&namespace)?;
         let operator = Self { cluster, images, kubectl: cluster.kubectl.in_namespace(RELEASE_NAMESPACE) };
         operator.upgrade(&[])?;
@@ -112,7 +124,38 @@ impl<'c> Operator<'c> {
         acted
     }
 
-    /// Takes the release away.
+    /// Refuses a cluster of the user's own that has Toolgate already: what is done here would take it away.
+    ///
+    /// # Errors
+    ///
+    /// If it has, and not from here.
+    pub fn refuse_another(cluster: &Cluster) -> Result<(), Error> {
+        if cluster.folder().is_some() {
+            return Ok(());
+        }
+        let kubectl = &cluster.kubectl;
+        let crds = kubectl.run(&["get", "crd", CRDS[0], "--ignore-not-found", "--output", "name"])?;
+        let ours = ["get", "namespaces", OF_SCENARIOS, "--output", "name"];
+        let is_ours = kubectl.run(&ours)?.contains(RELEASE_NAMESPACE);
+        promise(crds.is_empty() || is_ours, || {
+            "the cluster has Toolgate already: use one in which everything may be taken away".to_owned()
+        })
+    }
+
+    /// Takes away the release, if it is there, and what it would keep: the CRDs, and so every object of ours.
+    ///
+    /// # Errors
+    ///
+    /// If something cannot be taken away.
+    pub fn remove(cluster: &Cluster) -> Result<(), Error> {
+        let arguments =
+            ["uninstall", RELEASE, "--namespace", RELEASE_NAMESPACE, "--wait", "--ignore-not-found"];
+        cluster.helm(&arguments)?.success()?;
+        cluster.kubectl.run(&[&["delete", "crds", "--ignore-not-found"], CRDS.as_slice()].concat())?;
+        Ok(())
+    }
+
+    /// Takes the release away, as a user does. The CRDs stay.
     ///
     /// # Errors
     ///

@@ -4,6 +4,7 @@
 //! Without a cluster nothing is played, and that is said loudly.
 
 use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use std::time::Instant;
 use super::Error;
 use super::dump::dump;
 use super::images::Images;
-use super::install::{Operator, RELEASE_NAMESPACE};
+use super::install::{OF_SCENARIOS, Operator, RELEASE_NAMESPACE};
 use super::place::Cluster;
 use super::stage::Stage;
 
@@ -20,9 +21,6 @@ const REQUIRE: &str = "TOOLGATE_REQUIRE_CLUSTER";
 
 /// Leaves everything as it is after the last scenario.
 const KEEP: &str = "KEEP";
-
-/// What is left of an earlier run on the same cluster.
-const LEFTOVERS: &str = "--selector=e2e.toolgate.dev/scenario";
 
 /// What all scenarios share.
 #[derive(Debug)]
@@ -42,6 +40,31 @@ pub struct Scenario {
     pub name: &'static str,
     /// What is done and expected.
     pub play: fn(&World<'_>, &str) -> Result<(), Error>,
+}
+
+/// How a scenario ended.
+enum Played {
+    Ok,
+    Failed,
+    NotRun,
+}
+
+/// How many scenarios ended how.
+#[derive(Default)]
+struct Tally {
+    ok: usize,
+    failed: usize,
+    not_run: usize,
+}
+
+impl Tally {
+    fn count(&mut self, played: &Played) {
+        match played {
+            Played::Ok => self.ok += 1,
+            Played::Failed => self.failed += 1,
+            Played::NotRun => self.not_run += 1,
+        }
+    }
 }
 
 impl World<'_> {
@@ -74,7 +97,7 @@ pub fn run(together: &[Scenario], alone: &[Scenario]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match play(&together, &alone) {
-        Ok(failures) => report(count, failures),
+        Ok(tally) => report(&tally),
         Err(Error::NotUsable(reason)) => not_run(count, &reason),
         Err(error) => {
             println!("\nno scenario could be played: {error}");
@@ -83,9 +106,11 @@ pub fn run(together: &[Scenario], alone: &[Scenario]) -> ExitCode {
     }
 }
 
-fn report(count: usize, failures: usize) -> ExitCode {
-    println!("\ncluster scenarios: {} ok, {failures} failed", count - failures);
-    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+fn report(tally: &Tally) -> ExitCode {
+    let Tally { ok, failed, not_run } = tally;
+    println!("\ncluster scenarios: {ok} ok, {failed} failed, {not_run} not run");
+    let is_required = env::var_os(REQUIRE).is_some_and(|value| value == "1");
+    if *failed == 0 && (*not_run == 0 || !is_required) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn not_run(count: usize, reason: &str) -> ExitCode {
@@ -97,51 +122,59 @@ fn not_run(count: usize, reason: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn play(together: &[Scenario], alone: &[Scenario]) -> Result<usize, Error> {
+fn play(together: &[Scenario], alone: &[Scenario]) -> Result<Tally, Error> {
     let cluster = Cluster::ready("test")?;
     let started = Instant::now();
+    Operator::refuse_another(&cluster)?;
     let images = Images::provide(&cluster)?;
-    cluster.kubectl.run(&["delete", "namespaces", LEFTOVERS, "--ignore-not-found"])?;
+    cluster.kubectl.run(&["delete", "namespaces", OF_SCENARIOS, "--ignore-not-found"])?;
     let operator =
         Operator::install(&cluster, &images).inspect_err(|_| dump(&cluster.kubectl, RELEASE_NAMESPACE))?;
     println!("images loaded and chart installed in {:.1} s", started.elapsed().as_secs_f64());
     let world = World { cluster: &cluster, images: &images, operator };
-    let mut failures = thread::scope(|scope| {
+    let mut tally = Tally::default();
+    thread::scope(|scope| {
         let playing: Vec<_> =
             together.iter().map(|scenario| scope.spawn(|| play_one(&world, scenario))).collect();
-        playing.into_iter().map(|one| usize::from(!one.join().unwrap_or(false))).sum::<usize>()
+        for one in playing {
+            tally.count(&one.join().unwrap_or(Played::Failed));
+        }
     });
     for scenario in alone {
-        failures += usize::from(!play_one(&world, scenario));
+        tally.count(&play_one(&world, scenario));
     }
-    if env::var_os(KEEP).is_some() {
+    if env::var_os(KEEP).is_some_and(|keep| keep != "0") {
         println!("left as it is: export KUBECONFIG={}", cluster.kubectl.kubeconfig().display());
-        return Ok(failures);
+        return Ok(tally);
     }
     if !cluster.is_started_here() {
-        cluster.kubectl.run(&["delete", "namespaces", LEFTOVERS, "--ignore-not-found", "--wait=false"])?;
+        Operator::remove(&cluster)?;
+        cluster.kubectl.run(&["delete", "namespaces", OF_SCENARIOS, "--ignore-not-found", "--wait=false"])?;
     }
     cluster.leave()?;
-    Ok(failures)
+    Ok(tally)
 }
 
-fn play_one(world: &World<'_>, scenario: &Scenario) -> bool {
+fn play_one(world: &World<'_>, scenario: &Scenario) -> Played {
     let started = Instant::now();
     // A panic is a failure like any other, and must not take the others along.
-    let played =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (scenario.play)(world, scenario.name)));
+    let played = catch_unwind(AssertUnwindSafe(|| (scenario.play)(world, scenario.name)));
     let seconds = started.elapsed().as_secs_f64();
     let failure = match played {
         Ok(Ok(())) => {
             println!("scenario {} ... ok ({seconds:.1} s)", scenario.name);
-            return true;
+            return Played::Ok;
+        }
+        Ok(Err(Error::NotUsable(reason))) => {
+            println!("scenario {} ... NOT RUN: {reason}", scenario.name);
+            return Played::NotRun;
         }
         Ok(Err(error)) => words(&error),
         Err(_) => "it panicked".to_owned(),
     };
     println!("scenario {} ... FAILED ({seconds:.1} s): {failure}", scenario.name);
     dump(&world.cluster.kubectl, scenario.name);
-    false
+    Played::Failed
 }
 
 fn words(error: &Error) -> String {

@@ -34,13 +34,5 @@ pub(crate) fn nothing_is_left_behind(world: &World<'_>, name: &str) -> Result<()
     }
     eventually("nothing of ours is left", || {
         Ok(kubectl.run(&["get", NAMESPACED, "--all-namespaces", of_ours, "--output", "name"])?.is_empty())
-    })?;
-    kubectl.run(&[
-        "delete",
-        "crds",
-        "mcpservers.toolgate.dev",
-        "toolpolicies.toolgate.dev",
-        "toolgrants.toolgate.dev",
-    ])?;
-    Ok(())
+    })
 }
