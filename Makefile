@@ -64,7 +64,7 @@ deny: ## Licences, advisories and banned crates (installs cargo-deny if it is no
 images: build ## Image archives without an engine, in target/images (the Dockerfile is for those who have one)
 	@mkdir -p $(IMAGES)
 	@for binary in toolgate-operator toolgate-gateway kommo-stand-in agent; do \
-		$(CLUSTER)/image "localhost/$$binary:$(VERSION)" "$(IMAGES)/$$binary.tar" --entrypoint "/$$binary" "$(BIN)/$$binary=/$$binary"; \
+		$(CLUSTER)/image "localhost/$$binary:$(VERSION)" "$(IMAGES)/$$binary.tar" "$(BIN)/$$binary"; \
 	done
 
 .PHONY: cluster
