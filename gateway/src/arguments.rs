@@ -28,7 +28,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAMESPACE/NAME", requires = "bundle")]
     pub watch: Option<String>,
 
-    /// The folder with credentials for the server: <DIR>/<secret's name>/<key>.
+    /// The folder with credentials for the server: `DIR/SECRET/KEY`.
     #[arg(long, value_name = "DIR")]
     pub credentials: Option<PathBuf>,
 
@@ -40,7 +40,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     pub admin: SocketAddr,
 
-    /// An origin that browsers may call from, such as https://inspector.example.com. Without any, no browser may.
+    /// An origin that browsers may call from, such as `https://inspector.example.com`. Without any, no browser may.
     #[arg(long, value_name = "ORIGIN")]
     pub allowed_origin: Vec<String>,
 
