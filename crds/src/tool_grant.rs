@@ -121,7 +121,7 @@ pub struct ServiceAccountSubject {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OidcSubject {
     /// The issuer, exactly as tokens name it: an https URL. Without https only on the loopback addresses 127.0.0.1 and
-    /// [::1], to try it.
+    /// `[::1]`, to try it.
     #[schemars(
         length(min = 1, max = 2048),
         regex(pattern = r"^(https://[^/]|http://(127\.0\.0\.1|\[::1\])([:/]|$))")

@@ -3,7 +3,7 @@
 //! Two parsers that read the same bytes differently are a way round any policy: the gateway would
 //! judge one call and the server would run another. So a document that parsers are known to
 //! disagree on (duplicate keys, keys that only differ by case, lone surrogates, a byte order mark,
-//! trailing data) is refused here, and what goes on is [`write`] of the tree that was judged, never
+//! trailing data) is refused here, and what goes on is [`write()`] of the tree that was judged, never
 //! the bytes that came in.
 //!
 //! Invariant: nothing in here panics, recurses past [`DEPTH_MAX`] or takes more than linear time,
