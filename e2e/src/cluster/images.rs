@@ -34,6 +34,8 @@ pub struct Images {
     pub stand_in: Image,
     /// The agent.
     pub agent: Image,
+    /// The folder with the programs that they were made of; `None` for the user's own.
+    pub programs: Option<PathBuf>,
 }
 
 /// An image's name.
@@ -74,6 +76,7 @@ impl Images {
             gateway: image("toolgate-gateway"),
             stand_in: image("kommo-stand-in"),
             agent: image("agent"),
+            programs: None,
         })
     }
 
@@ -86,6 +89,7 @@ impl Images {
             gateway: image("toolgate-gateway")?,
             stand_in: image("kommo-stand-in")?,
             agent: image("agent")?,
+            programs: Some(programs.clone()),
         };
         let archives: Vec<&str> = archives.iter().map(String::as_str).collect();
         cluster.script("load", &archives)?.success()?;
@@ -100,7 +104,7 @@ impl std::fmt::Display for Image {
 }
 
 /// Where the programs are, built from the sources as they are now.
-pub(super) fn programs() -> Result<PathBuf, Error> {
+fn programs() -> Result<PathBuf, Error> {
     if let Some(folder) = env::var_os(PROGRAMS) {
         return Ok(folder.into());
     }

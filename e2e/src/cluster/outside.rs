@@ -9,7 +9,6 @@ use serde_json::Value;
 use crate::agent::{Outcome, Sighting};
 
 use super::agent::{SAMPLE_TOKEN, sighting};
-use super::images::programs;
 use super::place::Cluster;
 use super::stage::Stage;
 use super::{Error, promise};
@@ -34,13 +33,13 @@ impl<'c> Outside<'c> {
     /// If the gateway's Service has no address, or if the cluster is the user's own.
     pub fn of(stage: &Stage<'c>) -> Result<Self, Error> {
         let address = stage.kubectl.value("service/kommo-toolgate", ".spec.clusterIP")?;
-        let folder =
-            stage.cluster.folder().ok_or_else(|| Error::Broken("not on a cluster of your own".to_owned()))?;
+        let own = || Error::NotUsable("only pods are in the network of a cluster of your own".to_owned());
+        let folder = stage.cluster.folder().ok_or_else(own)?;
+        let agent = stage.images.programs.as_ref().ok_or_else(own)?.join("agent");
         let token = folder.with_extension("token");
         let failed = |source| Error::File { path: token.display().to_string(), source };
         fs::write(&token, SAMPLE_TOKEN).map_err(failed)?;
-        let (cluster, agent) = (stage.cluster, programs()?.join("agent"));
-        Ok(Self { cluster, agent, url: format!("http://{address}/mcp"), token })
+        Ok(Self { cluster: stage.cluster, agent, url: format!("http://{address}/mcp"), token })
     }
 
     /// Calls a tool until an outcome is seen.
