@@ -101,6 +101,24 @@ async fn calls_are_still_taken_while_others_learn_that_it_leaves() {
 }
 
 #[tokio::test]
+async fn a_caller_on_an_old_connection_is_sent_elsewhere_before_the_end() {
+    let world =
+        World::start_with(Answers::Json, RULES, "info", &["--drain-seconds", "2"]).await.expect("a world");
+    let mut gateway = world.gateway;
+    let mut old = Socket::open(gateway.address()).await.expect("connects");
+    old.send(&call().bytes()).await.expect("is sent");
+    let answer = old.answer().await.expect("an answer");
+    assert_eq!((answer.status, answer.header("connection")), (200, None));
+    gateway.terminate().await.expect("is told");
+    until_draining(&gateway).await;
+    old.send(&call().bytes()).await.expect("is sent");
+    let answer = old.answer().await.expect("an answer");
+    assert_eq!((answer.status, answer.verdict(), answer.header("connection")), (200, None, Some("close")));
+    assert!(old.closes().await);
+    assert_eq!(gateway.ended().await.expect("it ends").code(), Some(0));
+}
+
+#[tokio::test]
 async fn a_gateway_that_is_not_ready_ends_as_well() {
     let configuration = Configuration::new("http://127.0.0.1:1/mcp").expect("files");
     let config = configuration.objects();

@@ -56,8 +56,9 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Respons
             respond(*rejection.answer)
         }
     };
-    if leaves_http {
-        // It is not left. But whoever stands in front may take what follows for no HTTP, and look at none of it.
+    // HTTP is not left. But whoever stands in front may take what follows for no HTTP, and look at none of it.
+    // A caller that stays on its connection would lose the request that it sends just as this gateway ends.
+    if leaves_http || gateway.is_draining() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -86,6 +86,11 @@ impl Gateway {
         self.current.store(true, Ordering::Release);
     }
 
+    /// Whether the gateway is about to stop.
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
     /// Notes that the gateway is about to stop.
     pub fn set_draining(&self) {
         self.draining.send_replace(true);
@@ -96,7 +101,7 @@ impl Gateway {
     /// # Errors
     /// The reason, for people.
     pub fn readiness(&self) -> Result<(), &'static str> {
-        if *self.draining.borrow() {
+        if self.is_draining() {
             return Err("draining");
         }
         if !self.current.load(Ordering::Acquire) {
