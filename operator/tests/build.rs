@@ -163,7 +163,7 @@ fn the_deployment_runs_the_gateway_with_as_few_rights_as_it_needs() {
             {"name": "mcp", "containerPort": 8080, "protocol": "TCP"},
             {"name": "admin", "containerPort": 9090, "protocol": "TCP"},
         ],
-        "readinessProbe": probe("/readyz", 1, 2, 2),
+        "readinessProbe": probe("/readyz", 1, 2, 6),
         "livenessProbe": probe("/livez", 10, 5, 3),
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
         "securityContext": {

@@ -18,6 +18,9 @@ use crate::reconcile::build::{BUNDLE_KEY, GatewaySettings, child_name, url};
 const BUNDLE_PATH: &str = "/etc/toolgate/bundle";
 /// How long a gateway still takes calls after it was told to stop, until nobody sends it any.
 const DRAIN_SECONDS: u32 = 5;
+/// How often a pod may say that it is not ready until it is taken for that. One that was deleted says so at once, and
+/// gets no call any more where another one is ready; where none is, it is the only one, and is used until it is gone.
+const READINESS_FAILURES: i32 = 6;
 /// What a gateway asks for where the server does not say.
 const DEFAULT_REQUESTS: [(&str, &str); 2] = [("cpu", "50m"), ("memory", "64Mi")];
 
@@ -39,7 +42,7 @@ pub(super) fn build(
         args: Some(arguments(server)),
         ports: Some(vec![port(MCP_PORT_NAME, MCP_PORT), port(ADMIN_PORT_NAME, ADMIN_PORT)]),
         // Readiness is asked often, because an edit is acknowledged only by ready pods.
-        readiness_probe: Some(probe("/readyz", 1, 2, 2)),
+        readiness_probe: Some(probe("/readyz", 1, 2, READINESS_FAILURES)),
         // A gateway that is only slow, on a busy node, is not helped by being killed.
         liveness_probe: Some(probe("/livez", 10, 5, 3)),
         resources: Some(resources(server)),
