@@ -7,26 +7,41 @@
 //!
 //! Invariant: this crate does no network I/O and decides nothing. It must stay free of tokio and hyper.
 
+mod concurrency;
 mod duration;
+mod exposure;
+mod gateway;
+mod kubernetes;
 pub mod manifest;
 mod mcp_server;
 mod name;
 pub mod status;
 pub mod strict;
+mod tls;
 mod tool_grant;
 mod tool_policy;
 pub mod yaml;
 
+pub use concurrency::{Cap, Caps, Concurrency};
 pub use duration::{InvalidDuration, WINDOW_MAX, WINDOW_MIN, Window};
+pub use exposure::{
+    Exposure, HttpRouteExposure, IngressExposure, IngressTls, ParentReference, ServiceExposure, ServiceType,
+};
+pub use gateway::{
+    Autoscaling, AutoscalingType, DisruptionBudget, Gateway, GatewayNetworkPolicy, HorizontalAutoscaling,
+    Resources,
+};
+pub use kubernetes::ENTRIES_MAX;
 pub use mcp_server::{
-    Counters, Exposure, Gateway, Header, McpServer, McpServerSpec, MemoryCounters, RedisCounters, Resources,
-    SecretKeyRef, ServiceExposure, ServiceType, Upstream, UpstreamService,
+    Busy, CertificateAuthority, ConfigMapKeyRef, Counters, Header, McpServer, McpServerSpec, MemoryCounters,
+    RedisCounters, SecretKeyRef, Upstream, UpstreamService,
 };
 pub use name::ObjectName;
 pub use strict::FieldError;
+pub use tls::Tls;
 pub use tool_grant::{
-    OidcSubject, ServerReference, ServiceAccountSubject, Subject, SubjectType, TokenSubject, ToolGrant,
-    ToolGrantSpec,
+    CertificateSubject, OidcSubject, ServerReference, ServerSelector, ServiceAccountSubject, Subject,
+    SubjectType, TokenSubject, ToolGrant, ToolGrantSpec,
 };
 pub use tool_policy::{
     Action, AllTools, Approval, Condition, Cost, DefaultAction, LengthOf, Limit, Mode, Operator, Rule, Scope,

@@ -21,13 +21,30 @@ pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
     [McpServer::crd(), ToolPolicy::crd(), ToolGrant::crd()]
         .into_iter()
         .map(preserving)
+        .map(describing)
         .map(awaiting_status)
         .collect()
 }
 
+/// The schemas that documents are parsed by, by kind: those of the CRDs, without what they say to people. Deriving them
+/// takes longer than all else that a gateway does when it starts, so they are generated, too.
+pub fn schemas() -> Value {
+    let kinds = [
+        (McpServer::KIND, McpServer::crd()),
+        (ToolPolicy::KIND, ToolPolicy::crd()),
+        (ToolGrant::KIND, ToolGrant::crd()),
+    ];
+    let bare = |(kind, crd): (&str, CustomResourceDefinition)| {
+        let mut schema = schema(&preserving(crd)).clone();
+        silence(&mut schema);
+        (kind.to_owned(), json!(schema))
+    };
+    Value::Object(kinds.into_iter().map(bare).collect())
+}
+
 /// Marks every object level, the root and the spec included, to preserve keys that the schema does not know; and
 /// teaches a policy the words of a hosted gateway's `policy.json`.
-pub(crate) fn preserving(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+fn preserving(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     let speaks_seed = crd.spec.names.kind == ToolPolicy::KIND;
     let root = schema_mut(&mut crd);
     root.x_kubernetes_preserve_unknown_fields = Some(true);
@@ -40,8 +57,16 @@ pub(crate) fn preserving(mut crd: CustomResourceDefinition) -> CustomResourceDef
     crd
 }
 
+// What `kubectl explain` says of a kind is what its spec says of itself; the derive has nothing but its own name there.
+fn describing(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    let root = schema_mut(&mut crd);
+    let spec = root.properties.as_ref().and_then(|properties| properties.get("spec"));
+    root.description = spec.and_then(|spec| spec.description.clone());
+    crd
+}
+
 /// The schema of a CRD's one version.
-pub(crate) fn schema(crd: &CustomResourceDefinition) -> &JSONSchemaProps {
+fn schema(crd: &CustomResourceDefinition) -> &JSONSchemaProps {
     let version = crd.spec.versions.first().expect("a derived CRD has one version");
     let validation = version.schema.as_ref().expect("a derived CRD has a schema");
     validation.open_api_v3_schema.as_ref().expect("a derived CRD has a schema")
@@ -65,6 +90,17 @@ fn preserve(schema: &mut JSONSchemaProps) {
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
         preserve(values);
+    }
+}
+
+fn silence(schema: &mut JSONSchemaProps) {
+    schema.description = None;
+    schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(silence);
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        silence(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        silence(values);
     }
 }
 

@@ -1,13 +1,16 @@
 //! `McpServer`: an MCP server to guard, and the gateway in front of it.
 
-use std::collections::BTreeMap;
-
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::concurrency::Concurrency;
+use crate::duration::Window;
+use crate::exposure::Exposure;
+use crate::gateway::{Gateway, is_false};
 use crate::name::ObjectName;
 use crate::status::McpServerStatus;
+use crate::tls::Tls;
 
 /// An MCP server to guard. Toolgate runs a gateway in front of it and lets through only what grants and policies allow.
 ///
@@ -31,14 +34,21 @@ use crate::status::McpServerStatus;
         json_path = ".status.conditions[?(@.type=='Ready')].status"
     ),
     printcolumn(
+        name = "Reachable",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Reachable')].status"
+    ),
+    printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].reason",
         priority = 1
     ),
     printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
+    printcolumn(name = "Tools", type_ = "integer", json_path = ".status.toolCount"),
     printcolumn(name = "Policies", type_ = "integer", json_path = ".status.policyCount"),
     printcolumn(name = "Grants", type_ = "integer", json_path = ".status.grantCount"),
+    printcolumn(name = "Pods", type_ = "integer", json_path = ".status.readyReplicas", priority = 1),
     printcolumn(name = "Revision", type_ = "integer", json_path = ".status.revision"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -70,10 +80,29 @@ pub struct Upstream {
     /// A Service of this namespace that runs the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<UpstreamService>,
+    /// Who vouches for the server's certificate; the system's authorities when absent. Only with `https://`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_authority: Option<CertificateAuthority>,
+    /// How the server says that it is called too often, besides HTTP 429, which is always understood. It is then left alone
+    /// for a while: calls are refused, over all gateway pods, and hear how long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy: Option<Busy>,
     /// Headers that go with every request to the server. Credentials come from Secrets by reference.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub headers: Vec<Header>,
+}
+
+/// A result by which a server says that it is called too often.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Busy {
+    /// The whole text of such a result. It counts only as the one text of a tool's result that is an error: an agent can read
+    /// back a note that contains it.
+    #[schemars(length(min = 1, max = 4096))]
+    pub text: String,
+    /// For how long the server is then left alone: one second to a minute, such as `10s`.
+    pub pause: Window,
 }
 
 /// A Service of the same namespace.
@@ -118,69 +147,6 @@ pub struct SecretKeyRef {
     pub key: String,
 }
 
-/// The gateway's own pods.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Gateway {
-    /// How many gateway pods run; one when absent. More than one needs a shared store for counters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 100))]
-    pub replicas: Option<i32>,
-    /// What each gateway container asks for and may use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-    /// Whether requests without credentials are let in as the reserved grant `anonymous`. Policies still decide.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub anonymous: bool,
-    /// How the gateway is reached.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exposure: Option<Exposure>,
-}
-
-/// Compute resources of one container, as in a pod.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Resources {
-    /// The most the container may use, such as `{cpu: "1", memory: 128Mi}`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    pub limits: BTreeMap<String, String>,
-    /// What the container is scheduled with, such as `{cpu: 50m, memory: 32Mi}`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    pub requests: BTreeMap<String, String>,
-}
-
-/// How the gateway is reached.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Exposure {
-    /// The gateway's Service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service: Option<ServiceExposure>,
-}
-
-/// The gateway's Service.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ServiceExposure {
-    /// The Service's type.
-    #[serde(rename = "type")]
-    pub type_: ServiceType,
-}
-
-/// A Service's type, as Kubernetes names it.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ServiceType {
-    /// Reached from inside the cluster.
-    #[default]
-    ClusterIP,
-    /// Reached on a port of every node too.
-    NodePort,
-    /// Reached through a load balancer too.
-    LoadBalancer,
-}
-
 /// Where calls are counted. Exactly one of `memory` and `redis`.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -198,31 +164,96 @@ pub struct Counters {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MemoryCounters {}
 
-/// Counters in a Redis or Valkey.
+/// Counters in a Redis or Valkey, version 7 or newer, that never evicts keys.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RedisCounters {
-    /// `redis://host:port` or `rediss://host:port`.
+    /// `redis://host:port`, or `rediss://host:port` over TLS, without user, password and path.
     #[schemars(length(min = 1, max = 2048))]
     pub url: String,
-    /// A key of a Secret of this namespace that holds the password.
+    /// The user of the store's access control list; its default user when absent. It needs `secretKeyRef`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub username: Option<String>,
+    /// A key of a Secret of this namespace that holds the password. It is mounted into the gateway's pods by name;
+    /// the operator never reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<SecretKeyRef>,
+    /// Who vouches for the store's certificate; the system's authorities when absent. Only with `rediss://`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_authority: Option<CertificateAuthority>,
+    /// Whether the store is a cluster, of which the URL names one node.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cluster: bool,
+}
+
+/// Certificates in PEM that are trusted to vouch for others. Exactly one of `secretKeyRef` and `configMapKeyRef`.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CertificateAuthority {
+    /// A key of a Secret of this namespace, such as `ca.crt` of one that cert-manager keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<SecretKeyRef>,
+    /// A key of a ConfigMap of this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<ConfigMapKeyRef>,
+}
+
+/// A key of a ConfigMap of the same namespace.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigMapKeyRef {
+    /// The ConfigMap's name.
+    pub name: ObjectName,
+    /// The key in the ConfigMap's data.
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
+    pub key: String,
 }
 
 impl McpServerSpec {
-    /// How many gateway pods are asked for.
-    pub fn replicas(&self) -> i32 {
-        self.gateway.as_ref().and_then(|gateway| gateway.replicas).unwrap_or(1)
+    /// Who vouches for the certificates of the server and of the store of counters, in place of the system's authorities.
+    pub fn certificate_authorities(&self) -> impl Iterator<Item = &CertificateAuthority> {
+        let redis = self.counters.as_ref().and_then(|counters| counters.redis.as_ref());
+        let of_redis = redis.and_then(|redis| redis.certificate_authority.as_ref());
+        self.upstream.certificate_authority.iter().chain(of_redis)
+    }
+
+    /// How many gateway pods are asked for. None: an autoscaler says.
+    pub fn replicas(&self) -> Option<i32> {
+        let gateway = self.gateway.as_ref();
+        match gateway.and_then(|gateway| gateway.autoscaling.as_ref()) {
+            Some(_) => None,
+            None => Some(gateway.and_then(|gateway| gateway.replicas).unwrap_or(1)),
+        }
+    }
+
+    /// Whether more than one gateway pod may run.
+    pub fn may_have_several(&self) -> bool {
+        self.replicas().is_none_or(|replicas| replicas > 1)
+    }
+
+    /// How the gateway is reached.
+    pub fn exposure(&self) -> Option<&Exposure> {
+        self.gateway.as_ref().and_then(|gateway| gateway.exposure.as_ref())
+    }
+
+    /// TLS of the gateway's own listener.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.gateway.as_ref().and_then(|gateway| gateway.tls.as_ref())
+    }
+
+    /// Whether the API server is asked whether tokens of ServiceAccounts still hold.
+    pub fn token_review(&self) -> bool {
+        self.gateway.as_ref().is_some_and(|gateway| gateway.token_review)
+    }
+
+    /// How much may go on at a time at each gateway pod.
+    pub fn concurrency(&self) -> Concurrency {
+        self.gateway.as_ref().and_then(|gateway| gateway.concurrency).unwrap_or_default()
     }
 
     /// Whether requests without credentials are the reserved grant `anonymous`.
     pub fn anonymous(&self) -> bool {
         self.gateway.as_ref().is_some_and(|gateway| gateway.anonymous)
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn is_false(value: &bool) -> bool {
-    !value
 }

@@ -12,6 +12,10 @@ pub mod condition {
     pub const PROGRAMMED: &str = "Programmed";
     /// The summary that Helm and `kubectl wait` look at.
     pub const READY: &str = "Ready";
+    /// Every gateway pod counts in the store that they share. Only there where the server has one.
+    pub const COUNTERS_AVAILABLE: &str = "CountersAvailable";
+    /// Every gateway pod reaches the guarded server, and is let in.
+    pub const REACHABLE: &str = "Reachable";
     /// It cannot get better by itself: somebody has to edit it.
     pub const STALLED: &str = "Stalled";
 }
@@ -23,7 +27,7 @@ pub struct McpServerStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Accepted`, `Ready`, and `Stalled` where it applies.
+    /// `Accepted`, `Ready`, `Reachable`, and where they apply `CountersAvailable` and `Stalled`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -36,9 +40,15 @@ pub struct McpServerStatus {
     /// The bundle's digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
-    /// Gateway pods that are Ready and not terminating.
+    /// Gateway pods that are there and not terminating.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
+    /// Gateway pods of these that are Ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_replicas: Option<i32>,
+    /// How many tools the guarded server has, by the last list of them that passed a gateway pod. Callers may see fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_count: Option<i32>,
     /// How many policies the bundle holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_count: Option<i32>,

@@ -8,17 +8,15 @@ mod check;
 pub(crate) mod seed;
 mod spelling;
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
-use kube::CustomResourceExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{
-    API_VERSION, McpServer, McpServerSpec, ToolGrant, ToolGrantSpec, ToolPolicy, ToolPolicySpec, manifest,
-};
+use crate::{API_VERSION, McpServer, McpServerSpec, ToolGrant, ToolGrantSpec, ToolPolicy, ToolPolicySpec};
 
 /// The most faults that are told of one document; one more entry says how many were left out.
 pub const ERRORS_MAX: usize = 100;
@@ -80,6 +78,11 @@ fn bounded(mut errors: Vec<FieldError>) -> Vec<FieldError> {
     errors
 }
 
+/// By kind, as [`schemas`](crate::manifest::schemas) makes them.
+static SCHEMAS: LazyLock<HashMap<String, JSONSchemaProps>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../generated/schemas.json")).expect("generated schemas can be read")
+});
+
 macro_rules! kind {
     ($kind:ident, $spec:ident, $seed:literal) => {
         impl Kind for $kind {
@@ -88,8 +91,7 @@ macro_rules! kind {
             const SEED: bool = $seed;
 
             fn schema() -> &'static JSONSchemaProps {
-                static SCHEMA: OnceLock<JSONSchemaProps> = OnceLock::new();
-                SCHEMA.get_or_init(|| manifest::schema(&manifest::preserving($kind::crd())).clone())
+                SCHEMAS.get(Self::KIND).expect("every kind has a generated schema")
             }
         }
     };

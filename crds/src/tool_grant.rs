@@ -36,14 +36,14 @@ use crate::status::ToolGrantStatus;
         priority = 1
     ),
     printcolumn(name = "Subject", type_ = "string", json_path = ".spec.subject.type"),
-    printcolumn(name = "Servers", type_ = "string", json_path = ".spec.servers[*].name"),
+    printcolumn(name = "Servers", type_ = "string", json_path = ".status.servers[*]"),
     printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.suspended", priority = 1),
     printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ToolGrantSpec {
-    /// The servers of this namespace that the grant opens.
+    /// The servers of this namespace that the grant opens: each entry names one, or selects any number by their labels.
     #[schemars(length(min = 1, max = 64))]
     pub servers: Vec<ServerReference>,
     /// Who the caller has to be.
@@ -57,12 +57,26 @@ pub struct ToolGrantSpec {
     pub suspended: bool,
 }
 
-/// An `McpServer` of the same namespace.
+/// An `McpServer` of the same namespace by its `name`, or all those that a `selector` selects. Exactly one of the two.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServerReference {
     /// The server's name.
-    pub name: ObjectName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<ObjectName>,
+    /// Selects servers by labels of theirs. A server that gets the labels later is opened then, and closed when it
+    /// loses one: whoever may label servers decides, with such a grant, whom they are opened to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<ServerSelector>,
+}
+
+/// Labels that a server must have, all of them.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServerSelector {
+    /// The labels with exactly these values. At least one: a selector without any would open every server.
+    #[schemars(extend("maxProperties" = 16, "minProperties" = 1))]
+    pub match_labels: BTreeMap<String, String>,
 }
 
 /// Who the caller has to be: a type, and the part that is named after it.
@@ -81,6 +95,9 @@ pub struct Subject {
     /// A subject of an OpenID Connect issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oidc: Option<OidcSubject>,
+    /// The certificate of a client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateSubject>,
 }
 
 /// The kinds of subject.
@@ -92,15 +109,23 @@ pub enum SubjectType {
     ServiceAccount,
     /// A subject of an OpenID Connect issuer.
     OIDC,
+    /// The certificate of a client.
+    Certificate,
 }
 
-/// A bearer token. Only its digest is stored.
+/// A bearer token. Only its digest is stored. To rotate it, let `sha256` be that of the new token and `previousSha256`
+/// that of the old one until every caller has the new one: neither sessions nor streams end.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TokenSubject {
     /// SHA-256 of the token, as 64 lower-case hexadecimal digits.
     #[schemars(length(min = 64, max = 64), regex(pattern = "^[0-9a-f]{64}$"))]
     pub sha256: String,
+    /// While a token is rotated, SHA-256 of the one before it, which is good too until this field is taken out.
+    /// `toolgate mint --rotate` writes it. Never the same as `sha256`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 64, max = 64), regex(pattern = "^[0-9a-f]{64}$"))]
+    pub previous_sha256: Option<String>,
 }
 
 /// A ServiceAccount of the cluster. Its pods show a projected token whose only audience is the server's URL, as the
@@ -134,4 +159,21 @@ pub struct OidcSubject {
     /// match nothing.
     #[schemars(extend("maxProperties" = 16, "minProperties" = 1))]
     pub claims: BTreeMap<String, String>,
+}
+
+/// The certificate of a client, by its `uri` or its `subject`: exactly one of the two. The server's
+/// `gateway.tls.clientCertificateAuthority` has to vouch for it. Who shows a certificate that a grant names shows no token.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CertificateSubject {
+    /// The only URI among the certificate's alternative names, exactly, such as `spiffe://example.com/ns/sales/sa/bot`. A
+    /// certificate with several URIs is nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048), regex(pattern = r"^[A-Za-z][A-Za-z0-9+.-]*:[!-~]+$"))]
+    pub uri: Option<String>,
+    /// The certificate's whole subject as RFC 4514 writes it, the most specific part first, such as
+    /// `CN=bot,O=Example,C=DE`: what `openssl x509 -noout -subject -nameopt RFC2253` shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048), regex(pattern = r"^[A-Za-z0-9.]+=[^,]"))]
+    pub subject: Option<String>,
 }

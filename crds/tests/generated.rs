@@ -52,11 +52,19 @@ fn admission_policies_are_those_of_the_types() {
 }
 
 #[test]
+fn schemas_are_those_of_the_types() {
+    let text = manifest::schemas().to_string() + "\n";
+    ensure([(root().join("crds/generated/schemas.json"), text)]);
+}
+
+#[test]
 fn every_object_level_of_a_spec_preserves_unknown_keys_and_describes_itself() {
     for crd in manifest::custom_resource_definitions() {
         let name = crd.spec.names.kind.clone();
         let schema = json!(crd)["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
         assert_eq!(schema["x-kubernetes-preserve-unknown-fields"], true, "{name}: the root");
+        assert!(schema["description"].is_string(), "{name} has no description");
+        assert!(!schema.to_string().contains("Auto-generated"), "{name} has a description that says nothing");
         walk(&schema["properties"]["spec"], &format!("{name}.spec"));
     }
 }
@@ -81,6 +89,7 @@ fn walk(schema: &Value, path: &str) {
             walk(&schema["additionalProperties"], &format!("{path}.{{}}"));
         }
         Some(_) => {}
+        None if schema["x-kubernetes-int-or-string"] == true => {}
         None => assert_eq!(schema["x-kubernetes-preserve-unknown-fields"], true, "{path} has no type"),
     }
 }

@@ -68,7 +68,6 @@ fn every_wrong_value_is_named() {
             "spec.targetRefs[0].name: \"Kommo\" must match ^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
             "spec.tools.get_leads: must not be null; leave the field out instead",
             "spec.tools.move_lead.limits[0].scope: is required",
-            "spec.tools.move_lead.limits[0].counter: must have at least 1 characters",
             "spec.tools.move_lead.limits[0].counter: \"\" must match ^[A-Za-z0-9_.-]+$",
             "spec.tools.move_lead.limits[0].max: must be at least 1",
             "spec.tools.move_lead.limits[0].window: \"minutes\" must match ^(second|minute|hour|day|[1-9][0-9]{0,8}[smhd])$",
@@ -130,7 +129,7 @@ fn the_samples_are_accepted() {
     };
     let policy = strict::parse::<ToolPolicy>(&read("kommo-policy.yaml")).unwrap();
     assert_eq!(policy.tools["move_lead"].limits[0].max, 30);
-    assert_eq!(strict::parse::<McpServer>(&read("kommo-server.yaml")).unwrap().replicas(), 1);
+    assert_eq!(strict::parse::<McpServer>(&read("kommo-server.yaml")).unwrap().replicas(), Some(1));
     assert!(!strict::parse::<ToolGrant>(&read("kommo-grant.yaml")).unwrap().suspended);
 }
 
@@ -234,4 +233,39 @@ fn a_typo_beside_the_seeds_words_is_refused_too() {
             "spec.version: must be one of 1, not \"2\"",
         ]
     );
+}
+
+#[test]
+fn a_window_is_of_a_second_to_31_days_and_what_is_not_is_told_once_with_its_field() {
+    let limited = |window: &str, max: u64| {
+        let limit = json!({"counter": "c", "window": window, "max": max, "scope": "grant"});
+        policy(
+            &json!({"targetRefs": [{"kind": "McpServer", "name": "kommo"}], "tools": {"a": {"limits": [limit]}}}),
+        )
+    };
+    let told = |window: &str, max: u64| errors(&limited(window, max));
+    for good in ["second", "1s", "31d", "744h", "2678400s"] {
+        assert!(strict::parse::<ToolPolicy>(&limited(good, 1)).is_ok(), "{good}");
+    }
+    for bad in ["0s", "0", "32d", "365d", "8760h", "2678401s", "a year"] {
+        let told = told(bad, 1);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("spec.tools.a.limits[0].window: "), "{told:?}");
+    }
+    assert_eq!(told("minute", 0), ["spec.tools.a.limits[0].max: must be at least 1"]);
+}
+
+#[test]
+fn a_malformed_digest_is_told_once_with_its_field() {
+    let digest = "a".repeat(64);
+    for bad in
+        ["", "abc", &digest.replace('a', "A"), &digest[1..], &format!("{digest}a"), &digest.replace('a', "g")]
+    {
+        let spec =
+            json!({"servers": [{"name": "kommo"}], "subject": {"type": "Token", "token": {"sha256": bad}}});
+        let object = json!({"apiVersion": "toolgate.dev/v1alpha1", "kind": "ToolGrant", "metadata": {"name": "g"}, "spec": spec});
+        let told = strict::parse::<ToolGrant>(&object).unwrap_err();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].path, "spec.subject.token.sha256");
+    }
 }

@@ -1,21 +1,25 @@
 //! What the command line says. Whatever is wrong with a value is told here, with its flag.
 
+mod audit;
+
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use toolgate_crds::ObjectName;
-use toolgate_policy::ANONYMOUS;
+use toolgate_policy::{ANONYMOUS, Outcome, Target, UNAUTHENTICATED};
 
 use crate::mint::expiry;
+
+pub(crate) use audit::{Audit, AuditFormat};
 
 /// The file name under which `kubectl` finds the binary.
 const PLUGIN: &str = "kubectl-toolgate";
 /// The longest namespace, in characters.
 const NAMESPACE_CHARACTERS_MAX: usize = 63;
 
-/// Policy for AI agents' tool calls: mint tokens, and check the YAML before it is applied.
+/// Policy for AI agents' tool calls: mint tokens, check the YAML before it is applied, explain what it decides, and read what was decided.
 #[derive(Debug, Parser)]
 #[command(name = "toolgate", version)]
 pub(crate) struct Arguments {
@@ -28,13 +32,16 @@ pub(crate) struct Arguments {
 pub(crate) enum Verb {
     Mint(Mint),
     Check(Check),
+    Explain(Explain),
+    Audit(Audit),
 }
 
 /// Makes a random token and prints the ToolGrant that knows it by its SHA-256.
 ///
 /// The grant goes to stdout and the token, shown this once, to stderr:
 /// `toolgate mint sales-agent --server kommo | kubectl apply -f -`.
-/// Callers send it as `Authorization: Bearer TOKEN`.
+/// Callers send it as `Authorization: Bearer TOKEN`. To give a grant another token without shutting anybody out:
+/// `kubectl get toolgrant sales-agent -o yaml | toolgate mint sales-agent --rotate - | kubectl apply -f -`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit status: 0 minted, 1 the grant or the token could not be written, 2 wrong usage."
@@ -45,8 +52,13 @@ pub(crate) struct Mint {
     pub(crate) name: ObjectName,
 
     /// An McpServer that the grant opens. Give it once for each server.
-    #[arg(long, value_name = "SERVER", value_parser = object_name, required = true)]
+    #[arg(long, value_name = "SERVER", value_parser = object_name, required_unless_present = "rotate")]
     pub(crate) server: Vec<ObjectName>,
+
+    /// Rotate: print the grant of this name in a file, or - for stdin, with the new token. Its token until now stays good
+    /// too, as `previousSha256`, until that field is taken out. Everything else stays as it is.
+    #[arg(long, value_name = "FILE|-", conflicts_with_all = ["server", "namespace"])]
+    pub(crate) rotate: Option<PathBuf>,
 
     /// The namespace of the grant and its servers. Without it, the one that `kubectl apply` picks.
     #[arg(long, short, value_name = "NAMESPACE", value_parser = namespace)]
@@ -112,6 +124,80 @@ pub(crate) enum ReportFormat {
     Json,
 }
 
+/// Says what would be decided of a call, by which rule, and what was looked at on the way; or, without a call, everything
+/// that is in force for a grant.
+///
+/// It reads what `check` reads, or the bundle of a cluster:
+/// `kubectl get configmap kommo-toolgate -o yaml | toolgate explain - --grant sales-agent --tool move_lead`.
+/// Limits are looked at as if nothing had been counted yet.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 explained, 1 the verdict is not the one that was expected, 2 wrong usage or something \
+                        that cannot be read or explained."
+)]
+pub(crate) struct Explain {
+    /// A file, a folder of *.yaml, *.yml and *.json files, or - for stdin.
+    #[arg(value_name = "FILE|DIR|-", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Look into folders below a folder too.
+    #[arg(long, short = 'R')]
+    pub(crate) recursive: bool,
+
+    /// The McpServer, if there are several.
+    #[arg(long, value_name = "SERVER", value_parser = object_name)]
+    pub(crate) server: Option<ObjectName>,
+
+    /// The namespace of the server, if several have one of that name.
+    #[arg(long, short, value_name = "NAMESPACE", value_parser = namespace)]
+    pub(crate) namespace: Option<ObjectName>,
+
+    /// Whose call it is. Without it and without a call, every grant is explained.
+    #[arg(long, value_name = "GRANT", value_parser = object_name)]
+    pub(crate) grant: Option<ObjectName>,
+
+    #[command(flatten)]
+    pub(crate) call: Called,
+
+    /// The arguments of the call, a JSON object.
+    #[arg(long, value_name = "JSON", requires = "called")]
+    pub(crate) arguments: Option<String>,
+
+    /// Exit with 1 unless this is the verdict, for tests of policies.
+    #[arg(long, value_name = "VERDICT", value_parser = verdict, requires = "called")]
+    pub(crate) expect: Option<&'static str>,
+
+    /// How it is written: for people, or as JSON.
+    #[arg(long, short, value_enum, default_value_t)]
+    pub(crate) output: ReportFormat,
+}
+
+/// What is called.
+#[derive(Debug, Args)]
+#[group(id = "called", multiple = false, requires = "grant")]
+pub(crate) struct Called {
+    /// Explain a call of this tool.
+    #[arg(long, value_name = "TOOL")]
+    pub(crate) tool: Option<String>,
+
+    /// Explain a read of this resource.
+    #[arg(long, value_name = "URI")]
+    pub(crate) resource: Option<String>,
+
+    /// Explain a request for this prompt.
+    #[arg(long, value_name = "PROMPT")]
+    pub(crate) prompt: Option<String>,
+}
+
+impl Called {
+    /// The kind of what is called, and its name.
+    pub(crate) fn target(&self) -> Option<(Target, &str)> {
+        let all =
+            [(Target::Tool, &self.tool), (Target::Resource, &self.resource), (Target::Prompt, &self.prompt)];
+        all.into_iter().find_map(|(target, name)| Some((target, name.as_deref()?)))
+    }
+}
+
 /// Reads the command line of this process; what is wrong with it ends the process.
 pub(crate) fn parse() -> Arguments {
     let words: Vec<OsString> = std::env::args_os().collect();
@@ -146,6 +232,15 @@ fn namespace(text: &str) -> Result<ObjectName, &'static str> {
         return Err("must be 1 to 63 lower-case letters, digits and -, with a letter or digit at both ends");
     }
     Ok(ObjectName::new(text))
+}
+
+fn verdict(text: &str) -> Result<&'static str, String> {
+    let mut all = Outcome::ALL.map(Outcome::as_str).to_vec();
+    all.push(UNAUTHENTICATED);
+    all.iter()
+        .find(|known| **known == text)
+        .copied()
+        .ok_or_else(|| format!("must be one of {}", all.join(", ")))
 }
 
 fn expires_at(text: &str) -> Result<Timestamp, expiry::InvalidExpiry> {

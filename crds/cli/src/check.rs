@@ -3,9 +3,8 @@
 //! A fault is what the operator or a gateway would refuse; the law's own code says so. A warning is a guess: what is
 //! missing from these files may be in the cluster.
 
-mod finding;
+pub(crate) mod finding;
 mod objects;
-mod sources;
 mod warnings;
 
 use std::io::{self, Write as _};
@@ -13,10 +12,10 @@ use std::io::{self, Write as _};
 use toolgate_policy::{Documents, Fault};
 
 use crate::arguments::{Check, ReportFormat};
+use crate::sources::{self, Source, Unread};
 use crate::{EXIT_FAULTS, EXIT_USAGE};
 use finding::{Finding, Severity};
 use objects::{Kind, Object};
-use sources::{Source, Unread};
 
 /// What became of a check, the worst that was met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

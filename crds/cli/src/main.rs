@@ -2,12 +2,17 @@
 //!
 //! - `mint` makes a token and prints the grant that knows it by its digest.
 //! - `check` finds every fault of files before they are applied, with the code that the operator and gateways use.
+//! - `audit` reads what gateways recorded.
+//! - `explain` says what would be decided of a call and why, with the code that decides it.
 //!
 //! Invariants: it never talks to a cluster or any other machine, and a token leaves it once, never with the YAML.
 
 mod arguments;
+mod audit;
 mod check;
+mod explain;
 mod mint;
+mod sources;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -23,6 +28,12 @@ fn main() -> ExitCode {
     match arguments::parse().verb {
         Verb::Mint(arguments) => mint::run(&arguments)
             .map_or_else(|error| fail(error.exit_status(), &error.to_string()), |()| ExitCode::SUCCESS),
+        Verb::Explain(arguments) => match explain::run(&arguments) {
+            Ok(status) => ExitCode::from(status),
+            Err(error) => fail(EXIT_USAGE, &error.to_string()),
+        },
+        Verb::Audit(arguments) => audit::run(&arguments)
+            .map_or_else(|error| fail(EXIT_USAGE, &error.to_string()), |()| ExitCode::SUCCESS),
         Verb::Check(arguments) => match check::run(&arguments) {
             Ok(outcome) => ExitCode::from(outcome.exit_status()),
             Err(error) => fail(EXIT_USAGE, &error.to_string()),

@@ -3,6 +3,7 @@
 //! The grant is read back with the strict parse before anything is handed over, so what is printed can be applied.
 
 pub(crate) mod expiry;
+mod rotate;
 mod token;
 mod yaml;
 
@@ -59,32 +60,42 @@ impl MintError {
 /// When the grant would be refused, or the grant or the token cannot be handed over. No token file stays behind then.
 pub(crate) fn run(arguments: &Mint) -> Result<(), MintError> {
     let token = Token::generate(&SystemRandom::new())?;
-    let text = written(&grant(arguments, &token), arguments.output);
+    let grant = match &arguments.rotate {
+        Some(path) => rotate::grant(path, arguments, &token)?,
+        None => grant(arguments, &token),
+    };
+    let text = written(&grant, arguments.output);
     refuse_faults(&text)?;
     match &arguments.token_file {
         Some(path) => keep(path, &token, &text)?,
         None => print("stdout", &text)?,
     }
-    print("stderr", &farewell(arguments, &token))
+    print("stderr", &farewell(arguments, &token, &grant))
 }
 
 fn grant(arguments: &Mint, token: &Token) -> ToolGrant {
-    let expires_at: Option<Timestamp> = arguments.expires_at.or(arguments.expires_in);
-    let servers = arguments.server.iter().map(|name| ServerReference { name: name.clone() });
+    let server = |name: &ObjectName| ServerReference { name: Some(name.clone()), selector: None };
+    let servers = arguments.server.iter().map(server);
     let spec = ToolGrantSpec {
         servers: servers.collect(),
         subject: Subject {
             type_: SubjectType::Token,
-            token: Some(TokenSubject { sha256: token.sha256() }),
+            token: Some(TokenSubject { sha256: token.sha256(), previous_sha256: None }),
             service_account: None,
             oidc: None,
+            certificate: None,
         },
-        expires_at: expires_at.map(|instant| instant.to_string()),
+        expires_at: expires_at(arguments),
         suspended: false,
     };
     let mut grant = ToolGrant::new(arguments.name.as_str(), spec);
     grant.metadata.namespace = arguments.namespace.as_ref().map(ObjectName::to_string);
     grant
+}
+
+fn expires_at(arguments: &Mint) -> Option<String> {
+    let instant: Option<Timestamp> = arguments.expires_at.or(arguments.expires_in);
+    instant.map(|instant| instant.to_string())
 }
 
 fn written(grant: &ToolGrant, format: GrantFormat) -> String {
@@ -123,9 +134,10 @@ fn keep(path: &Path, token: &Token, text: &str) -> Result<(), MintError> {
     print("stdout", text).inspect_err(|_| token::discard(path))
 }
 
-fn farewell(arguments: &Mint, token: &Token) -> String {
+fn farewell(arguments: &Mint, token: &Token, grant: &ToolGrant) -> String {
     let name = &arguments.name;
-    match &arguments.token_file {
+    let rotated = rotate::farewell(grant);
+    let shown = match &arguments.token_file {
         Some(path) => {
             format!("The token of ToolGrant/{name} is in {} and nowhere else.\n", path.display())
         }
@@ -133,7 +145,8 @@ fn farewell(arguments: &Mint, token: &Token) -> String {
             "The token of ToolGrant/{name} is shown only this once; callers send it as \"Authorization: Bearer TOKEN\":\n{}\n",
             token.as_str()
         ),
-    }
+    };
+    rotated + &shown
 }
 
 fn print(stream: &'static str, text: &str) -> Result<(), MintError> {

@@ -11,10 +11,12 @@ use serde_json::{Map, Value};
 
 use super::spelling::nearest;
 use super::{FieldError, member};
-use crate::INTEGER_MAX;
+use crate::{INTEGER_MAX, Window};
 
 /// The field of a limit that has no type in the schema.
 const COST: &str = "cost";
+/// The field whose length of time no pattern can bound.
+const WINDOW: &str = "window";
 /// The keys of a cost that is no number.
 const COST_PATHS: [&str; 2] = ["sum", "length"];
 
@@ -70,8 +72,10 @@ fn members_of(
     for (name, entry) in members {
         if let Some(property) = properties.and_then(|properties| properties.get(name)) {
             value(&member(path, name), entry, property, errors);
-            if name == COST {
-                cost(&member(path, name), entry, errors);
+            match name.as_str() {
+                COST => cost(&member(path, name), entry, errors),
+                WINDOW => window(&member(path, name), entry, errors),
+                _ => {}
             }
         } else if let Some(JSONSchemaPropsOrBool::Schema(values)) = &schema.additional_properties {
             value(&member(path, name), entry, values, errors);
@@ -91,9 +95,14 @@ fn array(path: &str, items: &[Value], schema: &JSONSchemaProps, errors: &mut Vec
     }
 }
 
+// One fault for each string: how long it is, where that says it all, and else what it must look like.
 fn string(path: &str, text: &str, schema: &JSONSchemaProps, errors: &mut Vec<FieldError>) {
     let count = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
-    bounds(path, count, schema.min_length, schema.max_length, "characters", errors);
+    let (faults, is_short) = (errors.len(), schema.min_length.is_some_and(|minimum| count < minimum));
+    bounds(path, count, None, schema.max_length, "characters", errors);
+    if errors.len() > faults {
+        return;
+    }
     if let Some(allowed) = &schema.enum_ {
         let allowed: Vec<&str> = allowed.iter().filter_map(|value| value.0.as_str()).collect();
         if !allowed.contains(&text) {
@@ -101,8 +110,10 @@ fn string(path: &str, text: &str, schema: &JSONSchemaProps, errors: &mut Vec<Fie
                 .push(FieldError::new(path, format!("must be one of {}, not {text:?}", allowed.join(", "))));
         }
     }
-    if let Some(pattern) = schema.pattern.as_ref().filter(|pattern| !matches(pattern, text)) {
-        errors.push(FieldError::new(path, format!("{text:?} must match {pattern}")));
+    match schema.pattern.as_ref().filter(|pattern| !matches(pattern, text)) {
+        Some(pattern) => errors.push(FieldError::new(path, format!("{text:?} must match {pattern}"))),
+        None if is_short => bounds(path, count, schema.min_length, None, "characters", errors),
+        None => {}
     }
 }
 
@@ -174,6 +185,15 @@ fn cost(path: &str, cost: &Value, errors: &mut Vec<FieldError>) {
     };
     if !is_one {
         errors.push(FieldError::new(path, "must be a whole number, {sum: PATH} or {length: PATH}"));
+    }
+}
+
+// What is no length of time at all was told already, with what it must look like.
+fn window(path: &str, window: &Value, errors: &mut Vec<FieldError>) {
+    if let Some(text) = window.as_str().filter(|_| errors.last().is_none_or(|last| last.path != path))
+        && let Err(invalid) = Window::parse(text)
+    {
+        errors.push(FieldError::new(path, invalid.to_string()));
     }
 }
 

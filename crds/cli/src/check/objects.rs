@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use toolgate_crds::{GROUP, yaml};
+use toolgate_policy::{Labels, References, labels};
 
 /// The namespace of objects that name none.
 const NAMESPACE: &str = "default";
@@ -26,8 +27,12 @@ pub(crate) struct Object {
     pub(crate) line: Option<u64>,
     /// The objects that it names, all of its own namespace.
     pub(crate) references: Vec<Reference>,
-    /// Of a grant: the digest of its token.
-    pub(crate) digest: Option<Place>,
+    /// Its labels.
+    pub(crate) labels: Labels,
+    /// Of a grant: the entries that select servers by labels.
+    pub(crate) selectors: Vec<Selector>,
+    /// Of a grant: the digests of its tokens.
+    pub(crate) digests: Vec<Place>,
     /// Of a server: whether it lets in requests without credentials.
     pub(crate) anonymous: bool,
 }
@@ -39,6 +44,16 @@ pub(crate) struct Reference {
     pub(crate) kind: Kind,
     /// The name, and where it stands.
     pub(crate) name: Place,
+}
+
+/// An entry that selects servers.
+#[derive(Clone, Debug)]
+pub(crate) struct Selector {
+    /// What it selects.
+    pub(crate) servers: References,
+    /// Where it stands.
+    pub(crate) path: String,
+    pub(crate) line: Option<u64>,
 }
 
 /// A text, and where it stands.
@@ -94,8 +109,10 @@ impl Object {
         }
         let metadata = &value["metadata"];
         let fields = FIELDS.iter().filter(|field| field.of == kind);
-        let digest = "spec.subject.token.sha256".to_owned();
-        let digest = Place::new(document, digest, &value["spec"]["subject"]["token"]["sha256"]);
+        let token = &value["spec"]["subject"]["token"];
+        let digest =
+            |field: &&str| Place::new(document, format!("spec.subject.token.{field}"), &token[field]);
+        let digests = ["sha256", "previousSha256"].iter().filter_map(digest);
         Some(Self {
             kind,
             namespace: metadata["namespace"].as_str().unwrap_or(NAMESPACE).to_owned(),
@@ -103,7 +120,9 @@ impl Object {
             file: file.to_owned(),
             line: document.line("metadata.name"),
             references: fields.flat_map(|field| field.references(document)).collect(),
-            digest: digest.filter(|_| kind == Kind::ToolGrant),
+            digests: digests.filter(|_| kind == Kind::ToolGrant).collect(),
+            labels: labels(value),
+            selectors: selectors(document).filter(|_| kind == Kind::ToolGrant).collect(),
             anonymous: value["spec"]["gateway"]["anonymous"] == true,
         })
     }
@@ -127,6 +146,16 @@ impl Field {
         let places = items.iter().enumerate().filter_map(place);
         places.map(|name| Reference { kind: self.kind, name }).collect()
     }
+}
+
+fn selectors(document: &yaml::Document) -> impl Iterator<Item = Selector> {
+    let items = document.value["spec"]["servers"].as_array().into_iter().flatten().enumerate();
+    let selecting = items.filter(|(_, item)| item["selector"].is_object());
+    selecting.map(|(index, item)| {
+        let path = format!("spec.servers[{index}].selector");
+        let servers = References::of_grant(&Value::Array(vec![item.clone()]));
+        Selector { servers, line: document.line(&path), path }
+    })
 }
 
 impl Place {

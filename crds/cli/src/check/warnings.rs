@@ -28,7 +28,8 @@ pub(crate) fn find(objects: &[Object]) -> Vec<Finding> {
         if object.kind == Kind::McpServer && !targeted.contains(&(&object.namespace, &object.name)) {
             found.push(untargeted(object));
         }
-        if let Some(digest) = &object.digest {
+        found.extend(unmatched(object, objects));
+        for digest in &object.digests {
             let first = tokens.entry((&object.namespace, &digest.text)).or_insert(object);
             if first.name != object.name {
                 found.push(shared(object, digest, first));
@@ -70,6 +71,19 @@ fn lets_anybody_in(policy: &Object, index: &Index<'_>) -> bool {
     targets(policy)
         .filter_map(|(namespace, name)| index.get(&(Kind::McpServer, namespace, name)))
         .any(|server| server.anonymous)
+}
+
+fn unmatched<'a>(grant: &'a Object, objects: &'a [Object]) -> impl Iterator<Item = Finding> + 'a {
+    let servers =
+        objects.iter().filter(|object| object.kind == Kind::McpServer && object.namespace == grant.namespace);
+    let unmatched = grant.selectors.iter().filter(move |selector| {
+        !servers.clone().any(|server| selector.servers.include(&server.name, &server.labels))
+    });
+    unmatched.map(|selector| {
+        let message = format!("selects no McpServer in namespace {} among these files", grant.namespace);
+        let place = Place { text: String::new(), path: selector.path.clone(), line: selector.line };
+        warning(grant, &place, message)
+    })
 }
 
 fn untargeted(server: &Object) -> Finding {

@@ -152,3 +152,31 @@ fn nothing_is_guessed_while_something_is_unread() {
     }
     assert_eq!(folder.run(&["check", "a.yaml", "--quiet"]).stderr, "");
 }
+
+#[test]
+fn a_selector_of_nothing_here_is_told() {
+    let selecting = |labels: &str| {
+        grant("agent", "kommo", "a")
+            .replace("{name: kommo}", &format!("{{selector: {{matchLabels: {labels}}}}}"))
+    };
+    let server = SERVER.replace("{name: kommo}", "{name: kommo, labels: {team: sales}}");
+    assert!(warnings(&[&server, POLICY, &selecting("{team: sales}")]).is_empty());
+    assert_eq!(
+        warnings(&[&server, POLICY, &selecting("{team: books}")]),
+        [
+            "17: ToolGrant/agent: spec.servers[0].selector: selects no McpServer in namespace default among these files"
+        ]
+    );
+}
+
+#[test]
+fn a_token_before_the_last_one_is_shared_too() {
+    let rotated = grant("b", "kommo", "b")
+        .replace("sha256:", &format!("previousSha256: \"{}\", sha256:", "a".repeat(64)));
+    let told = warnings(&[SERVER, POLICY, &grant("agent", "kommo", "a"), &rotated]);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("spec.subject.token.previousSha256: ToolGrant agent has the same token"),
+        "{told:?}"
+    );
+}

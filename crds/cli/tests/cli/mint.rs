@@ -222,3 +222,90 @@ fn as_a_plugin_it_calls_itself_as_kubectl_does() {
     let binary = env!("CARGO_BIN_EXE_toolgate");
     assert_eq!(usage(binary, &["check"]), "Usage: toolgate check <FILE|DIR|->...");
 }
+
+const KEPT: &str = "apiVersion: toolgate.dev/v1alpha1
+kind: ToolGrant
+metadata:
+  name: sales-agent
+  namespace: sales
+  generation: 3
+  resourceVersion: \"17\"
+  labels: {app.kubernetes.io/part-of: crm, \"on\": \"no\"}
+  annotations: {kubectl.kubernetes.io/last-applied-configuration: \"{}\", owner: jo}
+spec:
+  servers: [{selector: {matchLabels: {\"yes\": \"1\"}}}, {name: kommo}]
+  subject: {type: Token, token: {sha256: \"SHA\"}}
+  expiresAt: \"2999-01-01T00:00:00Z\"
+  suspended: true
+status: {servers: [kommo]}
+";
+
+#[test]
+fn a_rotation_keeps_everything_and_the_token_until_now() {
+    let folder = Folder::new();
+    let kept = KEPT.replace("SHA", &"a".repeat(64));
+    let rotate = ["mint", "sales-agent", "--rotate", "-"];
+    let first = folder.pipe(&rotate, &kept);
+    assert_eq!(first.status, 0, "{first:?}");
+    let [advice, _, token] = first.lines()[..] else { panic!("{first:?}") };
+    assert!(advice.contains("take spec.subject.token.previousSha256 out of the grant"), "{advice}");
+    assert_eq!(
+        grant(&first),
+        json!({
+            "apiVersion": "toolgate.dev/v1alpha1",
+            "kind": "ToolGrant",
+            "metadata": {
+                "name": "sales-agent",
+                "namespace": "sales",
+                "labels": {"app.kubernetes.io/part-of": "crm", "on": "no"},
+                "annotations": {"owner": "jo"},
+            },
+            "spec": {
+                "servers": [{"selector": {"matchLabels": {"yes": "1"}}}, {"name": "kommo"}],
+                "subject": {"type": "Token", "token": {"sha256": sha256(token), "previousSha256": "a".repeat(64)}},
+                "expiresAt": "2999-01-01T00:00:00Z",
+                "suspended": true,
+            },
+        })
+    );
+    assert_eq!(folder.pipe(&["check", "-"], &first.stdout).status, 0);
+    let again = folder.pipe(
+        &["mint", "sales-agent", "--rotate", "-", "--expires-at", "2998-01-01T00:00:00Z"],
+        &first.stdout,
+    );
+    let spec = &grant(&again)["spec"];
+    assert_eq!(
+        spec["subject"]["token"]["previousSha256"],
+        sha256(token),
+        "the one before that is no token any more"
+    );
+    assert_eq!(spec["expiresAt"], "2998-01-01T00:00:00Z");
+}
+
+#[test]
+fn only_a_grant_to_a_token_can_be_rotated() {
+    let folder = Folder::new();
+    let kept = KEPT.replace("SHA", &"a".repeat(64));
+    let oidc = "{type: OIDC, oidc: {issuer: 'https://idp.example.com', audience: mcp, claims: {sub: bot}}}";
+    let refused = |name: &str, text: &str| {
+        folder.write("g.yaml", text);
+        let run = folder.run(&["mint", name, "--rotate", "g.yaml"]);
+        assert_eq!((run.status, run.stdout.as_str()), (2, ""), "{run:?}");
+        run.lines()[0].to_owned()
+    };
+    let of = |message: &str| format!("error: --rotate g.yaml: {message}");
+    assert_eq!(refused("other", &kept), of("holds 0 ToolGrants named other, and not one"));
+    let issued = kept.replace(&format!("{{type: Token, token: {{sha256: \"{}\"}}}}", "a".repeat(64)), oidc);
+    assert_eq!(refused("sales-agent", &issued), of("it is no grant to a token"));
+    let typo = kept.replace("suspended", "suspendet");
+    assert_eq!(
+        refused("sales-agent", &typo),
+        "error: --rotate g.yaml:14: ToolGrant/sales-agent: spec.suspendet: unknown field; did you mean suspended?"
+    );
+    assert!(
+        folder.run(&["mint", "a", "--rotate", "nowhere.yaml"]).stderr.contains("--rotate nowhere.yaml: ")
+    );
+    assert!(
+        usage_error(&["mint", "a", "--rotate", "-", "--server", "kommo"]).contains("cannot be used with")
+    );
+}

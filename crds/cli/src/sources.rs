@@ -1,4 +1,4 @@
-//! The texts to check: files, files of folders, stdin.
+//! The texts that a command reads: files, files of folders, stdin.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 
 use toolgate_crds::FieldError;
 use toolgate_crds::yaml::FILE_BYTES_MAX;
+use toolgate_policy::Fault;
 
-use super::Fault;
-
-/// The most files of one check.
+/// The most files of one command.
 const FILES_MAX: usize = 1000;
 /// How names of files in folders end.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
