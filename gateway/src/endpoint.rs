@@ -4,9 +4,13 @@
 
 mod authenticate;
 mod body;
+mod bound;
+mod busy;
 mod decide;
 mod forward;
 mod metadata;
+mod presence;
+mod record;
 mod refusal;
 mod session;
 
@@ -21,8 +25,15 @@ use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, Version};
 
+use authenticate::Known;
+use presence::{Carried, Panicked, Presence};
+
+use crate::audit::line::Who;
+use crate::correlation::{Correlation, REQUEST_ID};
 use crate::gateway::Gateway;
 use crate::metrics::Rejected;
+use crate::tls::Peer;
+use crate::traces::Note;
 use crate::wire::answer::{self, Answer};
 use crate::wire::content::{self, Accepted};
 use crate::wire::era::{self, Era};
@@ -44,18 +55,27 @@ pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 pub(crate) struct Rejection {
     pub reason: Rejected,
     pub answer: Box<Answer>,
+    /// Why exactly, where the caller is not told.
+    pub detail: Option<&'static str>,
+    /// Who sent it, as soon as that is known.
+    pub who: Option<Who>,
 }
 
 /// Serves one request. Whatever it is, there is one answer.
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
     let leaves_http = request.method() == Method::CONNECT || request.headers().contains_key(header::UPGRADE);
-    let mut response = match handle(&gateway, request).await {
+    let correlation = gateway.ids.next(request.headers());
+    let note = gateway.traces.begin(correlation);
+    let mut response = match handle(&gateway, request, correlation, note.clone()).await {
         Ok(response) => response,
         Err(rejection) => {
-            gateway.metrics.rejected(rejection.reason);
+            record::rejection(&gateway, correlation, &rejection);
+            note.rejected(rejection.reason.as_str());
             respond(*rejection.answer)
         }
     };
+    gateway.traces.end(&note);
+    response.headers_mut().insert(REQUEST_ID, correlation.request_id());
     // HTTP is not left. But whoever stands in front may take what follows for no HTTP, and look at none of it.
     // A caller that stays on its connection would lose the request that it sends just as this gateway ends.
     if leaves_http || gateway.is_draining() {
@@ -64,7 +84,12 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Respons
     response
 }
 
-async fn handle(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Response<Body>, Rejection> {
+async fn handle(
+    gateway: &Arc<Gateway>,
+    request: Request<Incoming>,
+    correlation: Correlation,
+    note: Note,
+) -> Result<Response<Body>, Rejection> {
     let (parts, body) = request.into_parts();
     if metadata::is_asked(&parts) {
         check_origin(gateway, &parts)?;
@@ -74,28 +99,48 @@ async fn handle(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Re
     check_target(&parts)?;
     check_origin(gateway, &parts)?;
     let in_force = gateway.holder.current().ok_or_else(nothing_in_force)?;
-    let (caller, credential) = authenticate::caller(gateway, &in_force.law, &parts.headers).await?;
-    let exchange = Exchange { gateway: gateway.clone(), in_force, caller, credential };
+    let peer = parts.extensions.get::<Peer>().cloned();
+    let Known { caller, credential, bearer } =
+        authenticate::caller(gateway, &in_force.law, &parts.headers, peer.as_ref()).await?;
+    let gateway = gateway.clone();
+    let (slot, presence) = (None, Presence::default());
+    let exchange =
+        Exchange { gateway, in_force, caller, credential, correlation, bearer, peer, slot, note, presence };
+    exchange.note.known(&exchange.in_force, exchange.caller.grant());
+    let who = record::who(&exchange);
+    let answered = answer(exchange, parts, body).await;
+    answered.map_err(|rejection| Rejection { who: Some(who), ..rejection })
+}
+
+// What a known caller sends.
+async fn answer(exchange: Exchange, parts: Parts, body: Incoming) -> Result<Response<Body>, Rejection> {
+    let exchange = match busy::working(exchange) {
+        Ok(exchange) => exchange,
+        Err(full) => return Err(Box::pin(busy::refused_unread(full, &parts, body)).await),
+    };
     match parts.method {
-        Method::DELETE => return session::end(exchange, &parts.headers).await,
-        Method::GET => return session::listen(exchange, &parts.headers).await,
+        // What is seldom asked for is not moved about with every request.
+        Method::DELETE => return Box::pin(session::end(exchange, &parts.headers)).await,
+        Method::GET => return Box::pin(session::listen(exchange, &parts.headers)).await,
         _ => {}
     }
     content::check_request(&parts.headers)
         .map_err(|reason| reject(Rejected::Body, answer::unsupported_media_type(reason)))?;
     let bytes = body::read(body, &parts.headers).await?;
-    if era::of_headers(&parts.headers) == Ok(Era::Modern) {
-        return post(exchange, &parts, &bytes).await;
-    }
-    // In 2026-07-28 the client cancels by going away, and this future is dropped with its connection. Before it, going
-    // away is no cancellation: what was asked for is asked to the end.
-    let asked = tokio::spawn(async move { post(exchange, &parts, &bytes).await });
-    asked.await.unwrap_or_else(|_panicked| Err(reject(Rejected::Unavailable, answer::broken())))
+    // This future is dropped with the client's connection, and what was charged must be recorded. In 2026-07-28 the client
+    // cancels by going away, and the work hears of it. Before it, going away is no cancellation: what was asked for is
+    // asked to the end.
+    let cancels = era::of_headers(&parts.headers) == Ok(Era::Modern);
+    let presence = if cancels { Presence::cancelling() } else { Presence::default() };
+    let exchange = Exchange { presence: presence.clone(), ..exchange };
+    let asked = Carried::new(presence, async move { post(exchange, &parts, &bytes).await });
+    asked.await.unwrap_or_else(|Panicked| Err(reject(Rejected::Unavailable, answer::broken())))
 }
 
-async fn post(exchange: Exchange, parts: &Parts, bytes: &[u8]) -> Result<Response<Body>, Rejection> {
+async fn post(mut exchange: Exchange, parts: &Parts, bytes: &[u8]) -> Result<Response<Body>, Rejection> {
     let message = Message::parse(bytes)
         .map_err(|malformed| reject(Rejected::Malformed, answer::malformed(&malformed)))?;
+    exchange.correlation = exchange.correlation.in_message(message.params());
     let agreed = era::agree(&parts.headers, &message)
         .map_err(|reason| reject(Rejected::Malformed, answer::disagreement(message.id(), &reason)))?;
     if agreed.era == Era::Modern && !Accepted::of(&parts.headers).both() {
@@ -139,7 +184,7 @@ fn nothing_in_force() -> Rejection {
 }
 
 pub(crate) fn reject(reason: Rejected, answer: Answer) -> Rejection {
-    Rejection { reason, answer: Box::new(answer) }
+    Rejection { reason, answer: Box::new(answer), detail: None, who: None }
 }
 
 /// An answer of the gateway's own as a response.

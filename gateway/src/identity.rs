@@ -11,6 +11,7 @@ mod fetch;
 mod issuer;
 mod kept;
 mod key;
+mod review;
 mod token;
 
 use std::collections::HashMap;
@@ -19,14 +20,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use toolgate_policy::{Identity, Law, Now, ServiceAccount};
 
+use crate::destinations::Destinations;
+
 use issuer::Issuer;
 use kept::Kept;
+use review::{Question, Reviews};
 use token::Claimed;
 
 pub use fetch::DOCUMENT_BYTES_MAX;
 pub use issuer::{FETCH_DEADLINE, KEYS_AGE_MAX, KEYS_FRESH, REFRESH_MIN};
 pub use kept::{KEPT, KEPT_MAX};
 pub use key::KEYS_MAX;
+pub use review::{ANSWERS_MAX, HOLDS, QUESTIONS_MAX, REVIEW_DEADLINE, UNANSWERED, WITHDRAWN};
 pub use token::{LEEWAY, looks_signed};
 
 /// Why a signed token is nobody's. A closed set.
@@ -50,6 +55,10 @@ pub enum InvalidToken {
     UnknownKey,
     /// The signature is not its issuer's.
     Signature,
+    /// The API server says that it does not hold any more, or not as it claims.
+    Withdrawn,
+    /// The API server is to say whether it holds, and cannot be asked.
+    NoReview,
 }
 
 /// Who signs the tokens of the cluster's ServiceAccounts.
@@ -68,8 +77,17 @@ pub enum Cluster {
 pub struct Verifier {
     audience: Option<String>,
     cluster: Option<Arc<Issuer>>,
+    destinations: Destinations,
     issuers: Mutex<HashMap<String, Arc<Issuer>>>,
     kept: Kept,
+    reviews: Reviews,
+}
+
+/// A token and its SHA-256, to ask about it again while a stream is open. Nothing shows it.
+#[derive(Clone)]
+pub struct Bearer {
+    token: Arc<str>,
+    digest: [u8; 32],
 }
 
 impl Default for Verifier {
@@ -84,10 +102,26 @@ impl Verifier {
         let cluster = match cluster {
             Cluster::None => None,
             Cluster::ApiServer => Some(Issuer::api_server()),
-            Cluster::Issuer(issuer) => Some(Issuer::published(issuer)),
+            Cluster::Issuer(issuer) => Some(Issuer::published(issuer, Destinations::ANY)),
         };
         let cluster = cluster.map(Arc::new);
-        Self { audience, cluster, issuers: Mutex::default(), kept: Kept::default() }
+        let reviews = Reviews::new(None);
+        let destinations = Destinations::ANY;
+        Self { audience, cluster, destinations, issuers: Mutex::default(), kept: Kept::default(), reviews }
+    }
+
+    /// The same verifier, which asks issuers that grants name only where it may connect.
+    #[must_use]
+    pub fn within(mut self, destinations: Destinations) -> Self {
+        self.destinations = destinations;
+        self
+    }
+
+    /// The same verifier with this way to the API server.
+    #[must_use]
+    pub fn reviewing_by(mut self, client: kube::Client) -> Self {
+        self.reviews = Reviews::new(Some(client));
+        self
     }
 
     /// Whom tokens of ServiceAccounts have to be for: the URL that callers know this gateway by.
@@ -95,28 +129,65 @@ impl Verifier {
         self.audience.as_deref()
     }
 
-    /// Who the bearer of a token is. `digest` is the token's SHA-256.
+    /// Who the bearer of a token is.
     ///
     /// # Errors
     /// The token is not what a grant asks for, or that cannot be known.
-    pub async fn verify(
+    pub async fn verify(&self, law: &Law, bearer: &Bearer, now: Now) -> Result<Arc<Identity>, InvalidToken> {
+        let identity = match self.kept.get(&bearer.digest, now.monotonic) {
+            Some(identity) => identity,
+            None => self.verify_signed(law, bearer, now).await?,
+        };
+        self.review(law, bearer, &identity, now).await?;
+        Ok(identity)
+    }
+
+    /// Whether a token that was verified still holds, where the law wants that asked.
+    ///
+    /// # Errors
+    /// It does not, or that cannot be known.
+    pub async fn review(
         &self,
         law: &Law,
-        token: &str,
-        digest: [u8; 32],
+        bearer: &Bearer,
+        identity: &Identity,
+        now: Now,
+    ) -> Result<(), InvalidToken> {
+        if !law.reviews_tokens() {
+            return Ok(());
+        }
+        let (Some(account), Some(audience)) = (&identity.service_account, &self.audience) else {
+            return self.is_of_others(identity, now).await;
+        };
+        let (token, digest, expires_at) = (&*bearer.token, bearer.digest, identity.expires_at);
+        self.reviews.review(Question { token, digest, audience, account, expires_at }, now).await
+    }
+
+    // Where tokens of ServiceAccounts are reviewed, a grant to their issuer is no way round it.
+    async fn is_of_others(&self, identity: &Identity, now: Now) -> Result<(), InvalidToken> {
+        let subject = identity.claims.get("sub").and_then(|subject| ServiceAccount::of_subject(subject));
+        let (Some(_), Some(cluster)) = (subject, &self.cluster) else { return Ok(()) };
+        match cluster.name(now.monotonic).await {
+            Some(name) if name == identity.issuer => Err(InvalidToken::Unexpected),
+            Some(_) => Ok(()),
+            None => Err(InvalidToken::NoKeys),
+        }
+    }
+
+    async fn verify_signed(
+        &self,
+        law: &Law,
+        bearer: &Bearer,
         now: Now,
     ) -> Result<Arc<Identity>, InvalidToken> {
-        if let Some(identity) = self.kept.get(&digest, now.monotonic) {
-            return Ok(identity);
-        }
-        let claimed = token::read(token)?;
+        let claimed = token::read(&bearer.token)?;
         claimed.check_times(now.wall)?;
         let account = self.by_cluster(law, &claimed, now).await?;
         if account.is_none() {
             self.by_issuer(law, &claimed, now).await?;
         }
         let identity = Arc::new(claimed.identity(account));
-        self.kept.keep(digest, identity.clone(), now);
+        self.kept.keep(bearer.digest, identity.clone(), now);
         Ok(identity)
     }
 
@@ -164,7 +235,7 @@ impl Verifier {
         }
         // So there are never more than grants name.
         issuers.retain(|name, _| law.names_issuer(name));
-        let issuer = Arc::new(Issuer::published(name.to_owned()));
+        let issuer = Arc::new(Issuer::published(name.to_owned(), self.destinations));
         issuers.insert(name.to_owned(), issuer.clone());
         issuer
     }
@@ -172,7 +243,7 @@ impl Verifier {
 
 impl InvalidToken {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Malformed,
         Self::Kind,
         Self::Algorithm,
@@ -182,6 +253,8 @@ impl InvalidToken {
         Self::NoKeys,
         Self::UnknownKey,
         Self::Signature,
+        Self::Withdrawn,
+        Self::NoReview,
     ];
 
     /// The reason's name, as metrics and logs see it. The caller hears only that the token is not valid.
@@ -196,7 +269,22 @@ impl InvalidToken {
             Self::NoKeys => "no_keys",
             Self::UnknownKey => "unknown_key",
             Self::Signature => "signature",
+            Self::Withdrawn => "withdrawn",
+            Self::NoReview => "no_review",
         }
+    }
+}
+
+impl Bearer {
+    /// A token, and its SHA-256.
+    pub fn new(token: &str, digest: [u8; 32]) -> Self {
+        Self { token: token.into(), digest }
+    }
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Bearer")
     }
 }
 

@@ -10,8 +10,10 @@ use arc_swap::ArcSwapOption;
 use hyper::Uri;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use toolgate_crds::{FieldError, Upstream};
+use toolgate_crds::{FieldError, RedisCounters, Upstream};
 use toolgate_policy::{Bundle, Law, compile};
+
+use crate::audit::line::Place;
 
 /// One bundle, compiled.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub struct InForce {
     pub upstream: Uri,
     /// The tools that a policy names, for the metrics' labels.
     pub declared_tools: HashSet<String>,
+    /// How the audit trail names it.
+    pub place: Arc<Place>,
 }
 
 /// Where the law that holds now is kept.
@@ -104,7 +108,17 @@ impl InForce {
         let upstream = endpoint(&bundle.server.spec.upstream, &bundle.server.namespace)
             .map_err(|message| vec![FieldError::new("spec.upstream", message)])?;
         let declared_tools = law.declared_tools().map(str::to_owned).collect();
-        Ok(Self { hash: bundle.hash(), law, upstream, declared_tools, bundle })
+        let place = Arc::new(Place {
+            namespace: bundle.server.namespace.clone(),
+            server: bundle.server.name.clone(),
+            revision: bundle.revision,
+        });
+        Ok(Self { hash: bundle.hash(), law, upstream, declared_tools, place, bundle })
+    }
+
+    /// The store that all gateways of the server count in, if there is one.
+    pub fn shared_counters(&self) -> Option<&RedisCounters> {
+        self.bundle.server.spec.counters.as_ref()?.redis.as_ref()
     }
 
     /// What the operator asks: which bundle is enforced, and which version of every object.

@@ -3,14 +3,21 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use toolgate_gateway::{arguments::Arguments, run};
+use toolgate_gateway::{arguments::Arguments, log::Log, run};
 
 fn main() -> ExitCode {
-    match run::run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let arguments = Arguments::parse();
+    let log = match Log::start() {
+        Ok(log) => log,
         Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
+            eprintln!("toolgate-gateway: no log: {error}");
+            return ExitCode::FAILURE;
         }
+    };
+    let ran = run::run(arguments, &log);
+    if let Err(error) = &ran {
+        tracing::error!("{error:#}");
     }
+    log.finish();
+    if ran.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -3,33 +3,41 @@
 //! A JSON answer is one message. A stream is passed on event by event as it comes. Lists lose what the caller may not
 //! know of, whatever they come as; what cannot be read does not pass.
 
+mod bind;
 mod inspect;
 mod renew;
+mod resume;
 mod stream;
 mod subscription;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use hyper::header;
 use hyper::http::StatusCode;
 use hyper::{HeaderMap, Response};
+use toolgate_policy::PAUSE_MAX;
 
 use crate::endpoint::Exchange;
 use crate::endpoint::{Body, SESSION_HEADER, respond};
 use crate::gateway::Gateway;
+use crate::session::Kind;
+use crate::tools_seen::Page;
+use crate::upstream::Reply;
 use crate::wire::answer::{self, Answer};
 use crate::wire::content::{JSON, Media};
 use crate::wire::era::Era;
 use crate::wire::message::Id;
 use crate::wire::method::Method;
 
+pub(crate) use bind::{Binding, RELATED_TASK, Task, read_task_text};
+pub(crate) use resume::Origin;
+pub(crate) use stream::answered;
 pub(crate) use subscription::Subscription;
 
 /// The largest answer that is one JSON message, in bytes.
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// The longest that a server may send callers away for, in seconds.
-const RETRY_AFTER_MAX: u64 = 60;
 
 /// What has to be known of a request to read its answer.
 #[derive(Debug)]
@@ -43,34 +51,52 @@ pub(crate) struct Relay {
     pub subscription: Option<Subscription>,
     /// The server's id of the session that it belongs to.
     pub session: Option<String>,
+    /// What ids of the server in the answer are bound to.
+    pub binding: Binding,
+    /// Which page of a list it asks for.
+    pub page: Page,
 }
 
 /// Passes on the stream on which a server tells a session what changes.
-pub(crate) fn listen(
+pub(crate) async fn listen(
     exchange: Exchange,
     era: Era,
     subscription: Subscription,
     session: String,
-    response: Response<Incoming>,
+    response: Response<Reply>,
 ) -> Response<Body> {
     let (parts, body) = response.into_parts();
+    let (id, method, subscription) = (None, Method::Listen, Some(subscription));
+    let (session, binding) = (Some(session), Binding::None);
+    let page = Page::Unknown;
+    let relay = Relay { exchange, era, id, method, subscription, session, binding, page };
     match (parts.status, Media::of_answer(&parts.headers)) {
-        (StatusCode::OK, Some(Media::EventStream)) => {
-            let (id, method, subscription) = (None, Method::Listen, Some(subscription));
-            let relay = Relay { exchange, era, id, method, subscription, session: Some(session) };
-            stream::respond(relay, &parts.headers, body)
-        }
+        (StatusCode::OK, Some(Media::EventStream)) => stream::respond(relay, &parts.headers, body, true),
         (StatusCode::NOT_FOUND, _) => respond(answer::unknown_session(None)),
-        (status, _) => respond(refused_by_server(&exchange.gateway, status, None)),
+        // Such as that there is a stream already.
+        (status, Some(Media::Json)) if is_for_the_client(status) => {
+            json(&relay, status, &parts.headers, body).await
+        }
+        (status, _) => respond(refused_by_server(&relay.exchange.gateway, status, None)),
     }
 }
 
+/// Passes on the rest of the stream that answers a request.
+pub(crate) async fn resumed(relay: Relay, response: Response<Reply>) -> Response<Body> {
+    let stream = Media::of_answer(response.headers()) == Some(Media::EventStream);
+    if response.status() != StatusCode::OK || !stream {
+        return answer(relay, response).await;
+    }
+    let (parts, body) = response.into_parts();
+    stream::respond(relay, &parts.headers, body, true)
+}
+
 /// Reads the answer to a request and passes on what may pass.
-pub(crate) async fn answer(relay: Relay, response: Response<Incoming>) -> Response<Body> {
+pub(crate) async fn answer(relay: Relay, response: Response<Reply>) -> Response<Body> {
     let status = response.status();
     let (parts, body) = response.into_parts();
     match (status, Media::of_answer(&parts.headers)) {
-        (StatusCode::OK, Some(Media::EventStream)) => stream::respond(relay, &parts.headers, body),
+        (StatusCode::OK, Some(Media::EventStream)) => stream::respond(relay, &parts.headers, body, false),
         (StatusCode::OK, Some(Media::Json)) => json(&relay, status, &parts.headers, body).await,
         (StatusCode::NOT_FOUND, _) if relay.session.is_some() => {
             respond(answer::unknown_session(relay.id.as_ref()))
@@ -92,7 +118,7 @@ fn is_for_the_client(status: StatusCode) -> bool {
         )
 }
 
-async fn json(relay: &Relay, status: StatusCode, headers: &HeaderMap, body: Incoming) -> Response<Body> {
+async fn json(relay: &Relay, status: StatusCode, headers: &HeaderMap, body: Reply) -> Response<Body> {
     let gateway = &relay.exchange.gateway;
     let failed = |kind: &'static str, message: &str| {
         gateway.metrics.upstream_failed(kind);
@@ -130,14 +156,24 @@ fn sealed_session(relay: &Relay, headers: &HeaderMap) -> Option<String> {
         return None;
     }
     let session = headers.get(SESSION_HEADER)?.to_str().ok()?;
-    let Exchange { gateway, in_force, caller, .. } = &relay.exchange;
-    gateway.seal.seal(&in_force.bundle.server.uid, caller.grant(), session)
+    relay.exchange.gateway.seal.seal(relay.exchange.owner(Kind::Session), session)
+}
+
+// The server said that it is called too often: it is left alone.
+fn pause(relay: &Relay, length: Duration) {
+    let Exchange { gateway, in_force, .. } = &relay.exchange;
+    tracing::warn!(seconds = length.as_secs(), "the server is called too often, and is left alone");
+    gateway.counters.pause(in_force, &gateway.clock, length);
 }
 
 fn busy(relay: &Relay, headers: &HeaderMap) -> Answer {
     relay.exchange.gateway.metrics.upstream_failed("busy");
     let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let seconds = seconds.unwrap_or(1).clamp(1, RETRY_AFTER_MAX);
+    let seconds = seconds.unwrap_or(1).clamp(1, PAUSE_MAX.as_secs());
+    // What charges nothing can be asked for without end: it must not be what keeps everybody's calls out.
+    if relay.method.is_judged() {
+        pause(relay, Duration::from_secs(seconds));
+    }
     answer::unavailable(relay.id.as_ref(), "the server takes no more requests for now", seconds)
 }
 

@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod files;
+mod news;
 pub mod watch;
 
 use toolgate_policy::Bundle;

@@ -11,5 +11,7 @@ pub mod era;
 pub mod message;
 pub mod method;
 pub mod mirror;
+pub mod parameters;
+pub mod rounds;
 pub mod sse;
 pub mod upstream_message;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use toolgate_gateway::identity::{InvalidToken, Verifier};
+use toolgate_gateway::identity::{Bearer, InvalidToken, Verifier};
 use toolgate_policy::{Candidate, Identity, Inputs, Law, Now, compile, render};
 
 #[path = "support/issuer.rs"]
@@ -83,5 +83,5 @@ async fn verify(
     token: &str,
     now: Now,
 ) -> Result<Arc<Identity>, InvalidToken> {
-    verifier.verify(law, token, Sha256::digest(token).into(), now).await
+    verifier.verify(law, &Bearer::new(token, Sha256::digest(token).into()), now).await
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use toolgate_gateway::counting::{COUNTERS_ASKED_MAX, LimitUsage};
 use toolgate_gateway::identity::InvalidToken;
-use toolgate_gateway::metrics::{Metrics, Rejected};
-use toolgate_policy::Outcome;
+use toolgate_gateway::metrics::{FAREWELLS, LIMITS_TOLD_MAX, Metrics, Rejected, SERIES_MAX, StoreAsked};
+use toolgate_gateway::slots::Kind;
+use toolgate_policy::{CounterKey, Outcome};
 
 const PAGE: &str = include_str!("../METRICS.md");
 
@@ -17,9 +19,9 @@ struct Row {
     help: String,
 }
 
-const OUTCOMES: [Outcome; 6] =
-    [Outcome::Allowed, Outcome::Hidden, Outcome::Unlisted, Outcome::Denied, Outcome::Limited, Outcome::Held];
-const REASONS: [Rejected; 8] = [
+const OUTCOMES: [Outcome; 7] = Outcome::ALL;
+const REASONS: [Rejected; 11] = [
+    Rejected::Handshake,
     Rejected::Unauthenticated,
     Rejected::Origin,
     Rejected::Endpoint,
@@ -27,6 +29,8 @@ const REASONS: [Rejected; 8] = [
     Rejected::Malformed,
     Rejected::Method,
     Rejected::Session,
+    Rejected::GrantBusy,
+    Rejected::ServerBusy,
     Rejected::Unavailable,
 ];
 
@@ -59,13 +63,25 @@ fn counted() -> Metrics {
         metrics.answered(outcome, Duration::from_millis(2));
     }
     metrics.upstream_answered(Duration::from_millis(1));
+    metrics.in_flight(Kind::Stream, 1);
     for reason in REASONS {
         metrics.rejected(reason);
     }
     metrics.token_refused(InvalidToken::NoKeys);
+    metrics.audit_dropped(1);
+    metrics.log_dropped(1);
+    metrics.spans_dropped(1);
     metrics.upstream_failed("timeout");
+    metrics.store_asked(StoreAsked::Answered);
+    metrics.store_is(Some(true));
     metrics.configured(Some(7), false);
     metrics
+}
+
+/// What is known of a limit.
+fn limit() -> LimitUsage {
+    let key = CounterKey { policy: "floor".into(), counter: "calls".into(), grant: Some("alice".into()) };
+    LimitUsage { key, window: "minute".to_owned(), ratio: 0.5, wait: Duration::ZERO }
 }
 
 /// What the text of all metrics declares, by name: type and help.
@@ -81,7 +97,7 @@ fn declared(text: &str) -> BTreeMap<String, (String, String)> {
 #[test]
 fn the_page_says_what_the_gateway_counts_and_nothing_else() {
     let metrics = counted();
-    let text = String::from_utf8(metrics.text().expect("a text")).expect("UTF-8");
+    let text = String::from_utf8(metrics.text(vec![limit()]).expect("a text")).expect("UTF-8");
     let mut declared = declared(&text);
     let mut registered = BTreeMap::new();
     for description in metrics.described() {
@@ -109,9 +125,21 @@ fn the_page_names_every_verdict_and_reason() {
     for reason in REASONS {
         assert!(PAGE.contains(&format!("`{}`", reason.as_str())), "{reason:?}");
     }
+    for result in StoreAsked::ALL {
+        assert!(PAGE.contains(&format!("`{}`", result.as_str())), "{result:?}");
+    }
     for reason in InvalidToken::ALL {
         assert!(PAGE.contains(&format!("`{}`", reason.as_str())), "{reason:?}");
     }
+}
+
+#[test]
+fn the_page_says_how_many_series_there_may_be() {
+    let digits: String = PAGE.chars().filter(|c| *c != ',').collect();
+    assert!(digits.contains(&format!("at most {SERIES_MAX} series together")));
+    assert!(digits.contains(&format!("at most {LIMITS_TOLD_MAX} windows, the fullest").replace(',', "")));
+    assert!(digits.contains(&format!("of a store at most {COUNTERS_ASKED_MAX} counters")));
+    assert_eq!(FAREWELLS + 1, 5, "told in five more scrapes");
 }
 
 #[test]
@@ -119,7 +147,7 @@ fn names_and_helps_follow_the_conventions() {
     for (name, row) in page("Gateway") {
         assert!(name.starts_with("toolgate_"), "{name}");
         assert_eq!(row.kind == "counter", name.ends_with("_total"), "{name}");
-        assert_eq!(row.kind == "histogram", name.ends_with("_seconds"), "{name}");
+        assert!(row.kind != "histogram" || name.ends_with("_seconds"), "{name}");
         assert!(row.help.ends_with('.'), "{name}");
         assert!(row.labels.contains(&"server".to_owned()), "{name}");
     }

@@ -6,10 +6,20 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toolgate_crds::{McpServerSpec, ToolGrantSpec, ToolPolicySpec};
 
+/// The newest format of bundles that is read, and the one that is written.
+///
+/// It grows where a bundle comes to mean something else to who cannot know, or is shaped otherwise. A field that is absent
+/// unless it is used needs no new format: who does not know it refuses the bundles that use it, and no other. Either way an
+/// older gateway keeps what it has and says why, until the pod that replaces it takes over.
+pub const FORMAT: u32 = 1;
+
 /// What is in force at one server. The operator renders it, a gateway compiles it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Bundle {
+    /// The version of its shape. Absent: 1.
+    #[serde(default = "first_format", skip_serializing_if = "is_first_format")]
+    pub format: u32,
     /// Grows with every change, for one server's UID; never goes back.
     pub revision: i64,
     /// The guarded server.
@@ -69,9 +79,25 @@ pub struct BundledGrant {
     pub spec: ToolGrantSpec,
 }
 
-/// A text that is no bundle.
+/// What cannot be read as a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidBundle(String);
+pub struct InvalidBundle(pub(crate) String);
+
+/// The one thing that every format says alike.
+#[derive(Deserialize)]
+struct Formatted {
+    #[serde(default = "first_format")]
+    format: u32,
+}
+
+fn first_format() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_first_format(format: &u32) -> bool {
+    *format == first_format()
+}
 
 impl Bundle {
     /// The bundle as text, the same for equal bundles.
@@ -84,16 +110,40 @@ impl Bundle {
     /// # Errors
     /// When the text is anything else; an unknown key is an error too.
     pub fn from_json(text: &str) -> Result<Self, InvalidBundle> {
-        serde_json::from_str(text).map_err(|error| InvalidBundle(error.to_string()))
+        // First of all: of what a newer version wrote, anything else may be misread.
+        let format = serde_json::from_str::<Formatted>(text).map_or(FORMAT, |formatted| formatted.format);
+        if format > FORMAT {
+            return Err(InvalidBundle(format!(
+                "its format is {format}, and this version reads up to {FORMAT}; a newer one has to take over"
+            )));
+        }
+        serde_json::from_str(text).map_err(|error| match error.to_string() {
+            message if message.starts_with("unknown field") => {
+                InvalidBundle(format!("it says what only a newer version knows: {message}"))
+            }
+            message => InvalidBundle(message),
+        })
     }
 
     /// SHA-256 of the text, in hexadecimal digits.
     pub fn hash(&self) -> String {
-        let digest = Sha256::digest(self.to_json().as_bytes());
+        Self::hash_of(&self.to_json())
+    }
+
+    /// SHA-256 of a bundle's text, in hexadecimal digits.
+    pub(crate) fn hash_of(text: &str) -> String {
+        let digest = Sha256::digest(text.as_bytes());
         digest.iter().fold(String::with_capacity(64), |mut text, byte| {
             write!(text, "{byte:02x}").expect("a String takes every write");
             text
         })
+    }
+}
+
+impl InvalidBundle {
+    /// Of bytes that are no text.
+    pub fn not_text() -> Self {
+        Self("it is not UTF-8".to_owned())
     }
 }
 

@@ -7,6 +7,7 @@ use toolgate_crds::{
 };
 
 use crate::compile::{check_grant, check_policy, check_server};
+use crate::reference::{Labels, References, labels};
 
 /// An object of the cluster or of a file, read strictly and checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,22 +22,23 @@ pub struct Candidate<S> {
     pub generation: i64,
     /// The spec, or every fault of it.
     pub spec: Result<S, Vec<FieldError>>,
-    /// The servers that the object names. Of a bad object: those that can still be read, so that a policy which never
-    /// was good refuses the calls it was meant for.
-    pub servers: Vec<String>,
+    /// The object's labels.
+    pub labels: Labels,
+    /// The servers that the object is for.
+    pub servers: References,
 }
 
 impl Candidate<McpServerSpec> {
     /// Reads a whole `McpServer` object.
     pub fn server(object: &Value) -> Self {
-        Self::new::<McpServer>(object, check_server, |_| Vec::new())
+        Self::new::<McpServer>(object, check_server, References::default())
     }
 }
 
 impl Candidate<ToolPolicySpec> {
     /// Reads a whole `ToolPolicy` object.
     pub fn policy(object: &Value) -> Self {
-        Self::new::<ToolPolicy>(object, check_policy, |object| names_in(&object["spec"]["targetRefs"]))
+        Self::new::<ToolPolicy>(object, check_policy, References::of_policy(&object["spec"]["targetRefs"]))
     }
 }
 
@@ -44,11 +46,8 @@ impl Candidate<ToolGrantSpec> {
     /// Reads a whole `ToolGrant` object.
     pub fn grant(object: &Value) -> Self {
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        Self::new::<ToolGrant>(
-            object,
-            |spec| check_grant(&name, spec),
-            |object| names_in(&object["spec"]["servers"]),
-        )
+        let servers = References::of_grant(&object["spec"]["servers"]);
+        Self::new::<ToolGrant>(object, |spec| check_grant(&name, spec), servers)
     }
 }
 
@@ -56,7 +55,7 @@ impl<S> Candidate<S> {
     fn new<K: Kind<Spec = S>>(
         object: &Value,
         check: impl Fn(&S) -> Vec<FieldError>,
-        servers: impl Fn(&Value) -> Vec<String>,
+        servers: References,
     ) -> Self {
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
         let spec = strict::parse::<K>(object).and_then(|spec| {
@@ -69,7 +68,8 @@ impl<S> Candidate<S> {
             uid: text("uid"),
             generation: object["metadata"]["generation"].as_i64().unwrap_or_default(),
             spec,
-            servers: servers(object),
+            labels: labels(object),
+            servers,
         }
     }
 
@@ -77,9 +77,4 @@ impl<S> Candidate<S> {
     pub fn errors(&self) -> &[FieldError] {
         self.spec.as_ref().err().map_or(&[], Vec::as_slice)
     }
-}
-
-fn names_in(references: &Value) -> Vec<String> {
-    let references = references.as_array().map(Vec::as_slice).unwrap_or_default();
-    references.iter().filter_map(|reference| reference["name"].as_str()).map(str::to_owned).collect()
 }

@@ -19,8 +19,9 @@ use crate::law::Law;
 use crate::verdict::Rule;
 
 pub use grant::{CLAIM_BYTES_MAX, is_issuer};
-pub(crate) use grant::{CompiledGrant, Oidc, Subject};
-pub(crate) use policy::{CompiledPolicy, Counter};
+pub(crate) use grant::{CertificateName, CompiledGrant, Oidc, Subject};
+pub(crate) use policy::{CompiledPolicy, Counter, Narrowing};
+pub use server::{PAUSE_MAX, RedisAddress};
 pub(crate) use table::Entry;
 
 /// The reserved grant of requests without credentials, on servers that let them in.
@@ -106,18 +107,36 @@ fn assemble(bundle: &Bundle, mut policies: Vec<NamedPolicy>, mut grants: Vec<Com
     let mut by_token: HashMap<[u8; 32], Vec<usize>> = HashMap::new();
     let mut by_service_account: HashMap<ServiceAccount, Vec<usize>> = HashMap::new();
     let mut by_issuer: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut by_certificate: HashMap<CertificateName, Vec<usize>> = HashMap::new();
     let mut anonymous = None;
     for (index, grant) in grants.iter().enumerate() {
         match &grant.subject {
-            Subject::Token(digest) => by_token.entry(*digest).or_default().push(index),
+            Subject::Token(digests) => {
+                for digest in digests {
+                    by_token.entry(*digest).or_default().push(index);
+                }
+            }
             Subject::ServiceAccount(account) => {
                 by_service_account.entry(account.clone()).or_default().push(index);
             }
             Subject::Oidc(oidc) => by_issuer.entry(oidc.issuer.clone()).or_default().push(index),
+            Subject::Certificate(name) => by_certificate.entry(name.clone()).or_default().push(index),
             Subject::Anonymous => anonymous = Some(index),
         }
     }
-    Law { policies, grants, bound, by_token, by_service_account, by_issuer, anonymous, void }
+    let reviews_tokens = spec.token_review();
+    Law {
+        policies,
+        grants,
+        bound,
+        by_token,
+        by_service_account,
+        by_issuer,
+        by_certificate,
+        anonymous,
+        reviews_tokens,
+        void,
+    }
 }
 
 // A policy that never was good has nothing that says whom it spares, so it binds everybody.

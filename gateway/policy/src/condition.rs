@@ -35,7 +35,6 @@ pub(crate) enum Quantifier {
 #[derive(Debug)]
 pub(crate) struct Item {
     conditions: Vec<Condition>,
-    text: String,
     pub reason: Option<String>,
 }
 
@@ -43,6 +42,8 @@ pub(crate) struct Item {
 struct Condition {
     path: Path,
     test: Test,
+    // As it was written, for a caller whom no reason was written for.
+    text: String,
 }
 
 #[derive(Debug)]
@@ -89,11 +90,7 @@ impl Item {
             _ => errors
                 .push(FieldError::new(path, "must be one condition (path, op, value) or have conditions")),
         }
-        (errors.len() == before).then(|| Self {
-            conditions,
-            text: text_of(rule),
-            reason: rule.reason.clone(),
-        })
+        (errors.len() == before).then(|| Self { conditions, reason: rule.reason.clone() })
     }
 
     /// Whether all its conditions hold. One that does not decides, even beside one that is unknown.
@@ -101,26 +98,32 @@ impl Item {
         let truths = self.conditions.iter().map(|condition| condition.evaluate(arguments, quantifier));
         truths.fold(Truth::True, Truth::and)
     }
+
+    /// Its conditions as they were written, each with what it says.
+    pub(crate) fn parts(
+        &self,
+        arguments: Option<&Object<'_>>,
+        quantifier: Quantifier,
+    ) -> impl Iterator<Item = (&str, Truth)> {
+        let conditions = self.conditions.iter();
+        conditions.map(move |condition| (condition.text.as_str(), condition.evaluate(arguments, quantifier)))
+    }
 }
 
-// The item as it was written, for a caller whom no reason was written for.
-fn text_of(rule: &Rule) -> String {
-    let one = |path: &str, op: Operator, value: Option<&Value>| {
-        let op =
-            serde_json::to_value(op).ok().and_then(|op| op.as_str().map(str::to_owned)).unwrap_or_default();
-        let value = value.map(|value| format!(" {value}")).unwrap_or_default();
-        format!("{path} {op}{value}")
-    };
-    if let (Some(path), Some(op)) = (&rule.path, rule.op) {
-        return one(path, op, rule.value.as_ref());
-    }
-    let conditions = rule.conditions.iter();
-    conditions.map(|c| one(&c.path, c.op, c.value.as_ref())).collect::<Vec<_>>().join(" and ")
+fn text_of(written: &Written) -> String {
+    let op = serde_json::to_value(written.op).ok();
+    let op = op.as_ref().and_then(Value::as_str).unwrap_or_default();
+    let value = written.value.as_ref().map(|value| format!(" {value}")).unwrap_or_default();
+    format!("{} {op}{value}", written.path)
 }
 
 impl std::fmt::Display for Item {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.text)
+        for (index, condition) in self.conditions.iter().enumerate() {
+            let and = if index > 0 { " and " } else { "" };
+            write!(formatter, "{and}{}", condition.text)?;
+        }
+        Ok(())
     }
 }
 
@@ -131,7 +134,7 @@ impl Condition {
         let mut report =
             |field: &str, message: String| errors.push(FieldError::new(format!("{path}.{field}"), message));
         match (argument, test) {
-            (Ok(path), Ok(test)) => return Some(Self { path, test }),
+            (Ok(path), Ok(test)) => return Some(Self { path, test, text: text_of(written) }),
             (Err(fault), Ok(_)) => report("path", fault.to_string()),
             (Ok(_), Err(fault)) => report("value", fault),
             (Err(path), Err(value)) => {
@@ -294,6 +297,15 @@ fn expression(value: Option<&Value>) -> Result<Test, String> {
 // === impl Truth ===
 
 impl Truth {
+    /// Its name, as people see it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "true",
+            Self::False => "false",
+            Self::Unknown => "unknown",
+        }
+    }
+
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::False, _) | (_, Self::False) => Self::False,

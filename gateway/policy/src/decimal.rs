@@ -25,7 +25,8 @@ impl Decimal {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-        let exponent: i32 = exponent.parse().ok().filter(|exponent: &i32| exponent.abs() <= EXPONENT_MAX)?;
+        let within = |exponent: &i32| exponent.unsigned_abs() <= EXPONENT_MAX.unsigned_abs();
+        let exponent: i32 = exponent.parse().ok().filter(within)?;
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let all = format!("{whole}{fraction}");
         if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -130,6 +131,24 @@ mod tests {
         assert!(Decimal::parse("1e300").is_some() && Decimal::parse("10e300").is_none());
         assert!(Decimal::parse("1e-300").is_some() && Decimal::parse("1e-301").is_none());
         assert!(Decimal::parse("1e400").is_none() && Decimal::parse("1e99999999999").is_none());
+    }
+
+    #[test]
+    fn the_farthest_exponents_are_read_or_not_and_never_overflow() {
+        for (text, is_read) in [
+            ("1e300", true),
+            ("1e-300", true),
+            ("1e301", false),
+            ("1e-301", false),
+            ("1e2147483647", false),
+            ("1e-2147483647", false),
+            ("1e-2147483648", false),
+            ("0e-2147483648", false),
+            ("1e-2147483649", false),
+            ("1e99999999999999999999", false),
+        ] {
+            assert_eq!(Decimal::parse(text).is_some(), is_read, "{text}");
+        }
     }
 
     #[test]

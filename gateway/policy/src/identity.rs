@@ -20,6 +20,17 @@ pub struct Identity {
     pub expires_at: Timestamp,
 }
 
+/// What the certificate of a client says, which an authority of clients vouches for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The only URI among its alternative names.
+    pub uri: Option<String>,
+    /// Its subject, as RFC 4514 writes it.
+    pub subject: Option<String>,
+    /// From this instant on it is nobody's.
+    pub expires_at: Timestamp,
+}
+
 /// A ServiceAccount of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServiceAccount {

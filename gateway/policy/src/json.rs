@@ -14,10 +14,11 @@ mod fold;
 mod parser;
 mod tree;
 mod twins;
+mod words;
 mod writer;
 
 pub use error::{JsonError, JsonErrorKind};
-pub use fold::{fold, folds_to};
+pub use fold::{fold, folds_to, is_spelling};
 pub use parser::{parse, parse_with};
 pub use tree::{Json, Number, Object};
 pub use twins::Twins;

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use toolgate_crds::{DefaultAction, ServerRequest};
 
-use crate::compile::{CompiledGrant, CompiledPolicy, Oidc, Subject};
+use crate::compile::{CertificateName, CompiledGrant, CompiledPolicy, Oidc, Subject};
 use crate::decide;
-use crate::identity::{Identity, ServiceAccount};
+use crate::identity::{ClientCertificate, Identity, ServiceAccount};
 use crate::target::Target;
 use crate::verdict::{Outcome, Permit, Refusal, Rule};
 
@@ -24,7 +25,9 @@ pub struct Law {
     pub(crate) by_token: HashMap<[u8; 32], Vec<usize>>,
     pub(crate) by_service_account: HashMap<ServiceAccount, Vec<usize>>,
     pub(crate) by_issuer: HashMap<String, Vec<usize>>,
+    pub(crate) by_certificate: HashMap<CertificateName, Vec<usize>>,
     pub(crate) anonymous: Option<usize>,
+    pub(crate) reviews_tokens: bool,
     // The required policy for want of which every call is refused.
     pub(crate) void: Option<Rule>,
 }
@@ -38,6 +41,10 @@ pub enum Credential {
     Token([u8; 32]),
     /// A token that an issuer signed, and that was verified.
     Verified(Arc<Identity>),
+    /// The certificate of a client, which was verified, and no token.
+    Certificate(Arc<ClientCertificate>),
+    /// A token, on a connection with such a certificate.
+    Both(Box<Self>, Arc<ClientCertificate>),
 }
 
 /// A caller that the law knows. Good for the law that made it, and for no other.
@@ -87,6 +94,15 @@ impl Law {
                 return Err(Unauthenticated::Expired);
             }
             Credential::Verified(identity) => self.describing(identity),
+            Credential::Certificate(certificate) if wall >= certificate.expires_at => {
+                return Err(Unauthenticated::Expired);
+            }
+            Credential::Certificate(certificate) => self.certified(certificate),
+            // One that no grant names, live or not, only carries the connection. Else there would be two callers in one.
+            Credential::Both(token, certificate) if self.certified(certificate).is_empty() => {
+                return self.authenticate(token, wall);
+            }
+            Credential::Both(..) => return Err(Unauthenticated::Ambiguous),
         };
         let mut live = grants.iter().filter(|grant| self.lifeless(**grant, wall).is_none());
         match (live.next(), live.next()) {
@@ -107,6 +123,11 @@ impl Law {
     /// Whether a grant, live or not, names a ServiceAccount.
     pub fn names_service_account(&self, account: &ServiceAccount) -> bool {
         self.by_service_account.contains_key(account)
+    }
+
+    /// Whether the API server is to be asked of each ServiceAccount's token whether it still holds.
+    pub fn reviews_tokens(&self) -> bool {
+        self.reviews_tokens
     }
 
     /// Whether a grant, live or not, names an issuer.
@@ -133,10 +154,19 @@ impl Law {
         accounts.chain(issued).copied().collect()
     }
 
+    fn certified(&self, certificate: &ClientCertificate) -> Vec<usize> {
+        let uri = certificate.uri.clone().map(CertificateName::Uri);
+        let names = [uri, certificate.subject.clone().map(CertificateName::Subject)];
+        let grants = names.iter().flatten().filter_map(|name| self.by_certificate.get(name));
+        grants.flatten().copied().collect()
+    }
+
     fn oidc(&self, grant: usize) -> Option<&Oidc> {
         match &self.grants[grant].subject {
             Subject::Oidc(oidc) => Some(oidc),
-            Subject::Token(_) | Subject::ServiceAccount(_) | Subject::Anonymous => None,
+            Subject::Token(_) | Subject::ServiceAccount(_) | Subject::Certificate(_) | Subject::Anonymous => {
+                None
+            }
         }
     }
 
@@ -147,8 +177,8 @@ impl Law {
 
     /// Whether something that the server has is listed for a caller. Calls ask the same, so the two cannot disagree.
     pub fn lists(&self, caller: &Caller, target: Target, name: &str) -> bool {
-        let policies: Vec<&CompiledPolicy> = self.enforcing(caller).collect();
-        self.standing(caller).is_ok() && decide::visible(&policies, target, name).is_ok()
+        self.standing(caller).is_ok()
+            && decide::visible(&decide::consult(self.enforcing(caller), target, name), target, name).is_ok()
     }
 
     /// Whether a URI template that the server has is listed for a caller: where it is written literally, or everything
@@ -167,7 +197,7 @@ impl Law {
     /// The refusal that asking for it would meet.
     pub fn mention(&self, caller: &Caller, target: Target, name: &str) -> Result<Permit, Refusal> {
         self.standing(caller)?;
-        let policies: Vec<&CompiledPolicy> = self.enforcing(caller).collect();
+        let policies = decide::consult(self.enforcing(caller), target, name);
         decide::mentionable(&policies, &decide::Call { target, name, arguments: None })?;
         Ok(Permit::new(Vec::new()))
     }
@@ -185,7 +215,7 @@ impl Law {
     /// missing.
     pub fn standing(&self, caller: &Caller) -> Result<(), Refusal> {
         let refuse = |rule: Rule, reason: String| {
-            Err(Refusal { outcome: Outcome::Denied, rule, reason, exhausted: None })
+            Err(Refusal { outcome: Outcome::Denied, rule, reason, exhausted: None, retry_after: None })
         };
         if let Some(rule) = &self.void {
             let reason = format!("the required policy {} is missing or not valid", rule.policy);
@@ -199,10 +229,7 @@ impl Law {
             return refuse(rule, format!("no policy binds the grant {}", caller.name));
         }
         match bound.iter().map(|index| &self.policies[*index]).find(|(_, compiled)| compiled.is_none()) {
-            Some((name, _)) => {
-                let rule = Rule { policy: name.to_string(), pointer: "(not valid)".to_owned() };
-                refuse(rule, format!("the policy {name} is not valid"))
-            }
+            Some((name, _)) => Err(not_valid(name)),
             None => Ok(()),
         }
     }
@@ -237,8 +264,34 @@ impl Law {
         self.bound(caller).filter(|policy| policy.only_audits())
     }
 
+    /// The indices of the policies that bind a caller, by name.
+    pub(crate) fn policies_of(&self, caller: &Caller) -> impl Iterator<Item = usize> {
+        self.bound[caller.grant].iter().copied()
+    }
+
+    /// Some caller of a grant, and why there is none now. It stays within this crate: a caller is known by what he shows.
+    pub(crate) fn caller_of(
+        &self,
+        grant: &str,
+        wall: Timestamp,
+    ) -> Option<(Caller, Option<Unauthenticated>)> {
+        let index = self.grants.iter().position(|known| &*known.name == grant)?;
+        let twins = match &self.grants[index].subject {
+            // The token of now; the one before it is on its way out.
+            Subject::Token(digests) => {
+                digests.first().and_then(|digest| self.by_token.get(digest)).map_or(&[][..], Vec::as_slice)
+            }
+            Subject::ServiceAccount(_) | Subject::Oidc(_) | Subject::Certificate(_) | Subject::Anonymous => {
+                &[]
+            }
+        };
+        let live = |grant: &&usize| self.lifeless(**grant, wall).is_none();
+        let ambiguous = (twins.iter().filter(live).count() > 1).then_some(Unauthenticated::Ambiguous);
+        Some((self.caller(index), self.lifeless(index, wall).or(ambiguous)))
+    }
+
     fn bound(&self, caller: &Caller) -> impl Iterator<Item = &CompiledPolicy> {
-        self.bound[caller.grant].iter().filter_map(|index| self.policies[*index].1.as_ref())
+        self.policies_of(caller).filter_map(|index| self.policies[index].1.as_ref())
     }
 
     fn caller(&self, grant: usize) -> Caller {
@@ -253,7 +306,18 @@ impl Law {
         grant.expires_at.is_some_and(|expires_at| wall >= expires_at).then_some(Unauthenticated::Expired)
     }
 
-    /// Decides a call: refused by the first stage that refuses it, or allowed and charged.
+    /// Looks at a call: what is decided already, or what the store of counters has to be asked before it is. `paused`:
+    /// for how long the server still takes no calls, if it said so.
+    pub fn examine<'a>(
+        &'a self,
+        caller: &Caller,
+        call: &decide::Call<'a>,
+        paused: Option<Duration>,
+    ) -> decide::Examined<'a> {
+        decide::examine(self, caller, call, paused)
+    }
+
+    /// Decides a call with counters in memory: refused by the first stage that refuses it, or allowed and charged.
     pub fn decide(
         &self,
         caller: &Caller,
@@ -261,7 +325,31 @@ impl Law {
         counters: &mut crate::Counters,
         now: crate::Now,
     ) -> crate::Decision {
-        decide::decide(self, caller, call, counters, now)
+        match self.examine(caller, call, None) {
+            decide::Examined::Decided(decision) => decision,
+            decide::Examined::Pending(pending) => {
+                let reply = counters.ask(pending.demand(), now.monotonic);
+                pending.conclude(reply)
+            }
+        }
+    }
+}
+
+/// What a policy says that never was good.
+pub(crate) fn not_valid(policy: &str) -> Refusal {
+    let rule = Rule { policy: policy.to_owned(), pointer: "(not valid)".to_owned() };
+    let reason = format!("the policy {policy} is not valid");
+    Refusal { outcome: Outcome::Denied, rule, reason, exhausted: None, retry_after: None }
+}
+
+impl Credential {
+    /// What a signed token says, if there is one.
+    pub fn identity(&self) -> Option<&Arc<Identity>> {
+        match self {
+            Self::Verified(identity) => Some(identity),
+            Self::Both(token, _) => token.identity(),
+            Self::None | Self::Token(_) | Self::Certificate(_) => None,
+        }
     }
 }
 
@@ -271,7 +359,8 @@ impl Caller {
         &self.name
     }
 
-    pub(crate) fn grant_name(&self) -> &Arc<str> {
+    /// The same name, to be kept.
+    pub fn grant_name(&self) -> &Arc<str> {
         &self.name
     }
 }

@@ -110,11 +110,28 @@ fn step(text: &str) -> Result<(Step, &str), InvalidPath> {
     let rest = text.strip_prefix('.').ok_or(InvalidPath("wants . or [ after each name"))?;
     let end = rest.find(['.', '[']).unwrap_or(rest.len());
     let (name, rest) = rest.split_at(end);
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' || byte == b'$';
-    if name.is_empty() || !name.bytes().all(plain) {
+    if !is_plain(name) {
         return Err(InvalidPath("wants names of letters, digits, _ - $; quote others: args[\"a.b\"]"));
     }
     Ok((Step::Member(name.to_owned()), rest))
+}
+
+// Whether a name needs no quotes.
+fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' || byte == b'$';
+    !name.is_empty() && name.bytes().all(plain)
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("args")?;
+        self.steps.iter().try_for_each(|step| match step {
+            Step::Every => formatter.write_str("[*]"),
+            Step::Item(index) => write!(formatter, "[{index}]"),
+            Step::Member(name) if is_plain(name) => write!(formatter, ".{name}"),
+            Step::Member(name) => write!(formatter, "[\"{name}\"]"),
+        })
+    }
 }
 
 impl fmt::Display for InvalidPath {
@@ -158,6 +175,8 @@ mod tests {
             ("args.a.b.c", vec!["-"]),
         ] {
             assert_eq!(found(path, arguments), expected, "{path}");
+            let told = Path::parse(path).unwrap().to_string();
+            assert_eq!(Path::parse(&told), Path::parse(path), "{told}");
         }
     }
 

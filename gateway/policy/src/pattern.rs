@@ -58,6 +58,15 @@ impl Pattern {
         &self.text
     }
 
+    /// What every name that it covers begins with, and what it ends with: the text before the first wildcard and after
+    /// the last. Of what is no glob, both are all of it.
+    pub(crate) fn literal_ends(&self) -> (&str, &str) {
+        let wildcards = ['*', '?'];
+        let beginning = self.text.split(wildcards).next().unwrap_or_default();
+        let end = self.text.rsplit(wildcards).next().unwrap_or_default();
+        (beginning, end)
+    }
+
     /// Whether it covers a name. Compares bytes: case matters, and nothing is normalised.
     pub fn matches(&self, name: &str) -> bool {
         match (self.glob, self.segments) {

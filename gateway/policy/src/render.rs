@@ -6,7 +6,7 @@
 
 use toolgate_crds::{FieldError, McpServerSpec, ToolGrantSpec, ToolPolicySpec};
 
-use crate::bundle::{Bundle, BundledGrant, BundledPolicy, BundledServer};
+use crate::bundle::{Bundle, BundledGrant, BundledPolicy, BundledServer, FORMAT};
 use crate::candidate::Candidate;
 use crate::compile::{GRANTS_MAX, POLICIES_MAX};
 
@@ -74,7 +74,7 @@ pub fn render(inputs: &Inputs<'_>) -> Rendered {
     let (bundled_server, server_report) = render_server(server, previous);
     let (policies, policy_reports) = render_policies(inputs, previous, revision);
     let (grants, grant_reports) = render_grants(inputs, previous, revision);
-    let bundle = bundled_server.map(|server| Bundle { revision, server, policies, grants });
+    let bundle = bundled_server.map(|server| Bundle { format: FORMAT, revision, server, policies, grants });
     Rendered {
         bundle: bundle.map(|bundle| unless_equal(bundle, previous)),
         server: server_report,
@@ -121,7 +121,7 @@ fn render_policies(
         let last = previous.and_then(|previous| {
             previous.policies.iter().find(|last| last.name == policy.name && last.uid == policy.uid)
         });
-        let targets = policy.servers.contains(&inputs.server.name);
+        let targets = policy.servers.include(&inputs.server.name, &inputs.server.labels);
         // A bad edit may have lost its targets: the last good version still binds those that it had.
         let kept = policy.spec.is_err() && last.is_some_and(|last| last.spec.is_some());
         if targets || kept {
@@ -160,7 +160,8 @@ fn render_grants(
     revision: i64,
 ) -> (Vec<BundledGrant>, Vec<Report>) {
     let (mut bundled, mut reports) = (Vec::new(), Vec::new());
-    let opening = |grant: &&Candidate<ToolGrantSpec>| grant.servers.contains(&inputs.server.name);
+    let server = inputs.server;
+    let opening = |grant: &&Candidate<ToolGrantSpec>| grant.servers.include(&server.name, &server.labels);
     let mut grants: Vec<&Candidate<ToolGrantSpec>> = inputs.grants.iter().filter(opening).collect();
     grants.sort_by(|left, right| left.name.cmp(&right.name));
     for grant in grants {

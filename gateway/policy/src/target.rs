@@ -14,6 +14,15 @@ pub enum Target {
 }
 
 impl Target {
+    /// The kind's name, as people and logs see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tool => "tool",
+            Self::Resource => "resource",
+            Self::Prompt => "prompt",
+        }
+    }
+
     /// The member of a policy's spec that lists it.
     pub(crate) fn member(self) -> &'static str {
         match self {

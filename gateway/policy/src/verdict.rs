@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::counters::{Counters, Taken};
+use crate::store::Taken;
 
 /// What is decided of a call, and what policies that only watch would have said.
 #[derive(Debug)]
@@ -49,8 +49,10 @@ pub struct Refusal {
     pub rule: Rule,
     /// What the caller may be told.
     pub reason: String,
-    /// The limit that had no room, of a limited call.
+    /// The limit that had no room, of a call that a limit refuses.
     pub exhausted: Option<Box<Exhausted>>,
+    /// How long until the same call would be admitted if nobody else called, of a limited call.
+    pub retry_after: Option<Duration>,
 }
 
 /// What became of a call. A closed set: it is a metric's label.
@@ -66,6 +68,8 @@ pub enum Outcome {
     Denied,
     /// A limit has no room.
     Limited,
+    /// It has a limit, and nobody can say whether that has room.
+    Uncounted,
     /// It waits for a person.
     Held,
 }
@@ -88,8 +92,8 @@ pub struct Exhausted {
     pub window: String,
     /// The most that is admitted in such a window.
     pub max: u64,
-    /// How long until the same call would be admitted if nobody else called.
-    pub retry_after: Duration,
+    /// What such a window has room for now: whole units, rounded down.
+    pub remaining: u64,
 }
 
 impl Permit {
@@ -97,9 +101,11 @@ impl Permit {
         Self { taken }
     }
 
-    /// Gives back what was charged. Only for a call of which no byte was written to the server.
-    pub fn give_back(self, counters: &mut Counters) {
-        counters.give_back(self.taken);
+    /// What has to be given back to the store that it was taken from. Only for a call of which no byte was written to the
+    /// server.
+    #[must_use = "what is not given back stays charged"]
+    pub fn give_up(self) -> Vec<Taken> {
+        self.taken
     }
 }
 
@@ -122,8 +128,15 @@ impl Audited {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 6] =
-        [Self::Allowed, Self::Hidden, Self::Unlisted, Self::Denied, Self::Limited, Self::Held];
+    pub const ALL: [Self; 7] = [
+        Self::Allowed,
+        Self::Hidden,
+        Self::Unlisted,
+        Self::Denied,
+        Self::Limited,
+        Self::Uncounted,
+        Self::Held,
+    ];
 
     /// The outcome's name, as metrics, logs and callers see it.
     pub fn as_str(self) -> &'static str {
@@ -133,15 +146,16 @@ impl Outcome {
             Self::Unlisted => "unlisted",
             Self::Denied => "denied",
             Self::Limited => "limited",
+            Self::Uncounted => "uncounted",
             Self::Held => "held",
         }
     }
 }
 
-impl Exhausted {
+impl Refusal {
     /// Whole seconds to wait, rounded up so that a caller who waits them is never too early.
-    pub fn retry_after_seconds(&self) -> u64 {
-        self.retry_after.as_secs() + u64::from(self.retry_after.subsec_nanos() > 0)
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
     }
 }
 

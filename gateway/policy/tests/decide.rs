@@ -35,12 +35,13 @@ fn the_seed_policy_says_what_its_page_promises() {
     }
     court.now += Duration::from_millis(200);
     assert_eq!(court.call(1, "move_lead"), "limited sales/tools/move_lead/limits/move_lead_rate");
-    let exhausted = court.refusal("move_lead").exhausted.unwrap();
+    let refusal = court.refusal("move_lead");
+    let exhausted = refusal.exhausted.unwrap();
     assert_eq!(
         (exhausted.counter.as_str(), exhausted.window.as_str(), exhausted.max),
         ("move_lead_rate", "minute", 30)
     );
-    assert_eq!(exhausted.retry_after, Duration::from_secs(54));
+    assert_eq!((exhausted.remaining, refusal.retry_after), (0, Some(Duration::from_secs(54))));
     assert_eq!(court.call(2, "move_lead"), "allowed", "another grant counts for itself");
 }
 
@@ -217,7 +218,7 @@ fn what_never_reached_the_server_is_given_back_and_nothing_else() {
         Court::of(&[("p", "tools: {x: {limits: [{counter: c, window: minute, max: 1, scope: grant}]}}")]);
     let Verdict::Allowed(permit) = court.decide(1, "x") else { panic!("refused") };
     assert!(court.call(1, "x").starts_with("limited"));
-    permit.give_back(&mut court.counters);
+    court.counters.give_back(permit.give_up());
     assert_eq!(court.call(1, "x"), "allowed");
 }
 

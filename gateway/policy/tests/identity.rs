@@ -134,3 +134,47 @@ fn the_law_knows_whose_keys_are_wanted_at_all() {
     assert!(law.names_service_account(&agent));
     assert!(!law.names_service_account(&ServiceAccount { namespace: "shop".to_owned(), ..agent }));
 }
+
+fn token_grant(name: &str, digests: &[(&str, u8)]) -> Candidate<ToolGrantSpec> {
+    let digest = |(field, digit): &(&str, u8)| format!("{field}: '{}'", format!("{digit:02x}").repeat(32));
+    let digests: Vec<String> = digests.iter().map(digest).collect();
+    let subject = format!("{{type: Token, token: {{{}}}}}", digests.join(", "));
+    let spec = format!("servers: [{{name: crm}}]\nsubject: {subject}");
+    Candidate::grant(&object("ToolGrant", name, 1, &spec))
+}
+
+fn bearer(law: &Law, digit: u8) -> Result<String, Unauthenticated> {
+    let known = law.authenticate(&Credential::Token([digit; 32]), wall());
+    known.map(|caller| caller.grant().to_owned())
+}
+
+#[test]
+fn while_a_token_is_rotated_the_one_before_it_is_the_same_caller() {
+    let law = law(&[token_grant("bot", &[("sha256", 2), ("previousSha256", 1)])]);
+    assert_eq!((bearer(&law, 1), bearer(&law, 2)), (Ok("bot".to_owned()), Ok("bot".to_owned())));
+    assert_eq!(bearer(&law, 3), Err(Unauthenticated::Unknown));
+}
+
+#[test]
+fn a_token_of_two_grants_is_nobodys_whichever_field_it_stands_in() {
+    let old = ("previousSha256", 1);
+    for twin in [&[("sha256", 1)][..], &[("sha256", 3), old]] {
+        let law = law(&[token_grant("a", &[("sha256", 2), old]), token_grant("b", twin)]);
+        assert_eq!(bearer(&law, 1), Err(Unauthenticated::Ambiguous), "{twin:?}");
+        assert_eq!(bearer(&law, 2), Ok("a".to_owned()));
+    }
+}
+
+#[test]
+fn no_typo_in_a_rotation_lets_anybody_in() {
+    let fault = |digests: &[(&str, u8)]| token_grant("bot", digests).errors()[0].to_string();
+    assert_eq!(
+        fault(&[("sha256", 1), ("previousSha256", 1)]),
+        "spec.subject.token.previousSha256: must be of another token than sha256"
+    );
+    assert_eq!(fault(&[("previousSha256", 1)]), "spec.subject.token.sha256: is required");
+    assert_eq!(
+        fault(&[("sha256", 1), ("previousSHA256", 2)]),
+        "spec.subject.token.previousSHA256: unknown field; did you mean previousSha256?"
+    );
+}

@@ -186,15 +186,101 @@ fn a_server_is_refused_with_the_field_that_is_wrong() {
             "spec.upstream.headers[0]: must have exactly one of value and secretKeyRef",
         ),
         (
-            "{upstream: {url: 'http://a/mcp'}, gateway: {replicas: 2}}",
-            "spec.gateway.replicas: more than one replica needs counters in a shared store, which is not supported yet",
+            "upstream: {url: 'http://a/mcp', certificateAuthority: {secretKeyRef: {name: a, key: ca.crt}}}",
+            "spec.upstream.certificateAuthority: is of no use without TLS: the url must begin with https://",
         ),
         (
-            "{upstream: {url: 'http://a/mcp'}, counters: {redis: {url: 'redis://r'}}}",
-            "spec.counters.redis: is not supported yet; counters are kept in memory",
+            "upstream: {url: 'https://a/mcp', certificateAuthority: {}}",
+            "spec.upstream.certificateAuthority: must have exactly one of secretKeyRef and configMapKeyRef",
+        ),
+        (
+            "{upstream: {url: 'http://a/mcp'}, gateway: {replicas: 2}}",
+            "spec.gateway.replicas: more than one replica needs counters in a shared store: set spec.counters.redis",
+        ),
+        (
+            "{upstream: {url: 'http://a/mcp'}, gateway: {autoscaling: {type: External}}}",
+            "spec.gateway.autoscaling: more than one replica needs counters in a shared store: set spec.counters.redis",
+        ),
+        (
+            "{upstream: {url: 'http://a/mcp'}, gateway: {replicas: 2}, counters: {memory: {}}}",
+            "spec.gateway.replicas: more than one replica needs counters in a shared store: set spec.counters.redis",
+        ),
+        (
+            "upstream: {url: 'http://a/mcp', busy: {text: x, pause: 61s}}",
+            "spec.upstream.busy.pause: must be at most 60s",
+        ),
+        (
+            "{upstream: {url: 'http://a/mcp', busy: {text: x, pause: minute}}, counters: {}}",
+            "spec.counters: must have exactly one of memory and redis",
+        ),
+        (
+            "{upstream: {url: 'http://a/mcp'}, counters: {memory: {}, redis: {url: 'redis://r:1'}}}",
+            "spec.counters: must have exactly one of memory and redis",
         ),
     ] {
         assert_eq!(FieldError::join(server(spec).errors()), fault, "{spec}");
+    }
+}
+
+#[test]
+fn a_shared_store_is_refused_with_the_field_that_is_wrong() {
+    let fault = |redis: &str| {
+        let gateway = "gateway: {replicas: 3}";
+        let spec = format!("{{upstream: {{url: 'http://a/mcp'}}, {gateway}, counters: {{redis: {redis}}}}}");
+        FieldError::join(server(&spec).errors()).replace("spec.counters.redis.", "")
+    };
+    let password = "secretKeyRef: {name: r, key: p}";
+    for good in [
+        "{url: 'redis://redis:6379'}".to_owned(),
+        "{url: 'redis://10.0.0.7:1', cluster: true}".to_owned(),
+        "{url: 'redis://[::1]:65535'}".to_owned(),
+        format!("{{url: 'rediss://redis.sales.svc:6379', username: toolgate, {password}}}"),
+        "{url: 'rediss://redis:6379', certificateAuthority: {secretKeyRef: {name: r, key: ca.crt}}}"
+            .to_owned(),
+        "{url: 'rediss://redis:6379', certificateAuthority: {configMapKeyRef: {name: r, key: ca}}}"
+            .to_owned(),
+    ] {
+        assert_eq!(fault(&good), "", "{good}");
+    }
+    let host = "url: must have a host and a port, such as redis://redis:6379";
+    for (redis, wanted) in [
+        ("{url: 'http://redis:6379'}", "url: must begin with redis:// or rediss://"),
+        ("{url: 'redis://'}", host),
+        ("{url: 'redis://redis'}", host),
+        ("{url: 'redis://:6379'}", host),
+        ("{url: 'redis://redis:0'}", host),
+        ("{url: 'redis://redis:65536'}", host),
+        ("{url: 'redis://redis:+1'}", host),
+        ("{url: 'redis://re dis:6379'}", host),
+        ("{url: 'redis://[::1'}", host),
+        ("{url: 'redis://[a:b]:6379'}", host),
+        (
+            "{url: 'redis://u:p@redis:6379'}",
+            "url: must have no user and no password: they are username and secretKeyRef",
+        ),
+        ("{url: 'redis://redis:6379/3'}", "url: must have no path, query or fragment"),
+        (
+            "{url: 'redis://redis:6379', username: u}",
+            "username: needs secretKeyRef, which names its password",
+        ),
+        (
+            "{url: 'redis://redis:6379', username: 'a b', secretKeyRef: {name: r, key: p}}",
+            "username: must have only visible ASCII characters",
+        ),
+        (
+            "{url: 'redis://redis:6379', certificateAuthority: {secretKeyRef: {name: r, key: ca}}}",
+            "certificateAuthority: is of no use without TLS: the url must begin with rediss://",
+        ),
+        (
+            "{url: 'rediss://redis:6379', certificateAuthority: {}}",
+            "certificateAuthority: must have exactly one of secretKeyRef and configMapKeyRef",
+        ),
+        (
+            "{url: 'rediss://redis:6379', certificateAuthority: {secretKeyRef: {name: r, key: a}, configMapKeyRef: {name: r, key: a}}}",
+            "certificateAuthority: must have exactly one of secretKeyRef and configMapKeyRef",
+        ),
+    ] {
+        assert_eq!(fault(redis), wanted, "{redis}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who calls: the bearer of a token, or nobody.
+//! Who calls: the bearer of a token, whoever showed a certificate, or nobody.
 
 use hyper::header::{self, HeaderMap};
 use sha2::{Digest, Sha256};
@@ -6,14 +6,24 @@ use toolgate_policy::{Caller, Credential, Law, Unauthenticated};
 
 use super::{Rejection, metadata, reject};
 use crate::gateway::Gateway;
-use crate::identity::looks_signed;
+use crate::identity::{Bearer, looks_signed};
 use crate::metrics::Rejected;
+use crate::tls::Peer;
 use crate::wire::answer;
 
 /// The longest token, in bytes.
 const TOKEN_BYTES_MAX: usize = 8192;
 
-/// The caller of a request, and what shows it.
+/// The caller of a request, and what shows it, so that it can be looked at again while a stream is open.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub caller: Caller,
+    pub credential: Credential,
+    /// A token that an issuer signed.
+    pub bearer: Option<Bearer>,
+}
+
+/// The caller of a request.
 ///
 /// # Errors
 /// 401: no grant, or not exactly one, knows the credential. The caller does not hear which.
@@ -21,16 +31,18 @@ pub(super) async fn caller(
     gateway: &Gateway,
     law: &Law,
     headers: &HeaderMap,
-) -> Result<(Caller, Credential), Rejection> {
+    peer: Option<&Peer>,
+) -> Result<Known, Rejection> {
     let known = match shown(headers) {
-        Ok(shown) => known(gateway, law, shown).await,
+        Ok(shown) => known(gateway, law, shown, peer).await,
         Err(reason) => Err(reason),
     };
     known.map_err(|reason| {
         tracing::debug!(%reason, "unauthenticated");
         let error = (reason != Unauthenticated::Missing).then_some("invalid_token");
         let metadata = metadata::url(gateway, law);
-        reject(Rejected::Unauthenticated, answer::unauthorized(metadata.as_deref(), None, error))
+        let answer = answer::unauthorized(metadata.as_deref(), None, error);
+        Rejection { detail: Some(reason.as_str()), ..reject(Rejected::Unauthenticated, answer) }
     })
 }
 
@@ -38,22 +50,38 @@ async fn known(
     gateway: &Gateway,
     law: &Law,
     token: Option<&str>,
-) -> Result<(Caller, Credential), Unauthenticated> {
-    let credential = match token {
+    peer: Option<&Peer>,
+) -> Result<Known, Unauthenticated> {
+    // The connection may be older than the authorities of now.
+    if peer.is_some_and(|peer| !gateway.trusts(peer)) {
+        return Err(Unauthenticated::Unknown);
+    }
+    let (credential, bearer) = match token {
         Some(token) => credential(gateway, law, token).await?,
-        None => Credential::None,
+        None => (Credential::None, None),
     };
-    Ok((law.authenticate(&credential, gateway.clock.now().wall)?, credential))
+    let credential = match (credential, peer) {
+        (credential, None) => credential,
+        (Credential::None, Some(peer)) => Credential::Certificate(peer.certificate.clone()),
+        (token, Some(peer)) => Credential::Both(Box::new(token), peer.certificate.clone()),
+    };
+    let caller = law.authenticate(&credential, gateway.clock.now().wall)?;
+    Ok(Known { caller, credential, bearer })
 }
 
 // A token that a grant names by its digest is that grant's, whatever is in it. Only another one is read.
-async fn credential(gateway: &Gateway, law: &Law, token: &str) -> Result<Credential, Unauthenticated> {
+async fn credential(
+    gateway: &Gateway,
+    law: &Law,
+    token: &str,
+) -> Result<(Credential, Option<Bearer>), Unauthenticated> {
     let digest = Sha256::digest(token.as_bytes()).into();
     if law.names_token(&digest) || !looks_signed(token) {
-        return Ok(Credential::Token(digest));
+        return Ok((Credential::Token(digest), None));
     }
-    let verified = gateway.verifier.verify(law, token, digest, gateway.clock.now()).await;
-    verified.map(Credential::Verified).map_err(|reason| {
+    let bearer = Bearer::new(token, digest);
+    let verified = Box::pin(gateway.verifier.verify(law, &bearer, gateway.clock.now())).await;
+    verified.map(|identity| (Credential::Verified(identity), Some(bearer))).map_err(|reason| {
         tracing::debug!(%reason, "a signed token is nobody's");
         gateway.metrics.token_refused(reason);
         Unauthenticated::Unknown

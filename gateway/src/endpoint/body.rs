@@ -69,3 +69,67 @@ fn closing(answer: Answer) -> Answer {
 fn empty(status: StatusCode) -> Answer {
     Answer { status, headers: HeaderMap::new(), body: Vec::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::Full;
+    use hyper::service::service_fn;
+    use hyper::{Request, Response};
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    async fn serve(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let (parts, body) = request.into_parts();
+        let status = match read(body, &parts.headers).await {
+            Ok(_) => StatusCode::OK,
+            Err(rejection) => rejection.answer.status,
+        };
+        let mut answer = Response::new(Full::default());
+        *answer.status_mut() = status;
+        Ok(answer)
+    }
+
+    /// What the first line of the answer is, and how long it took, when a client sends a byte each `pause`.
+    async fn told(bytes: usize, pause: Duration) -> (String, Duration) {
+        let (mut here, there) = tokio::io::duplex(1024);
+        tokio::spawn(
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(there), service_fn(serve)),
+        );
+        let begun = Instant::now();
+        let (mut reading, mut writing) = tokio::io::split(&mut here);
+        let sends = async {
+            let head = format!("POST /mcp HTTP/1.1\r\nhost: gateway\r\ncontent-length: {bytes}\r\n\r\n");
+            writing.write_all(head.as_bytes()).await.unwrap();
+            for _ in 0..bytes {
+                tokio::time::sleep(pause).await;
+                if writing.write_all(b"x").await.is_err() {
+                    break;
+                }
+            }
+            std::future::pending::<()>().await;
+        };
+        let mut line = [0; 12];
+        tokio::select! {
+            () = sends => {}
+            read = reading.read_exact(&mut line) => {
+                read.unwrap();
+            }
+        }
+        (String::from_utf8(line.to_vec()).unwrap(), begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_in_drops_is_waited_for_until_its_deadline() {
+        let drop = Duration::from_secs(1);
+        let just = BODY_DEADLINE.as_secs().try_into().unwrap();
+        assert_eq!(told(just, drop.saturating_sub(Duration::from_millis(1))).await.0, "HTTP/1.1 200");
+        let (line, lasted) = told(just + 1, drop).await;
+        assert_eq!((line.as_str(), lasted), ("HTTP/1.1 408", BODY_DEADLINE));
+    }
+}

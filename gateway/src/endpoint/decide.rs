@@ -4,16 +4,19 @@ use std::time::Instant;
 
 use hyper::Response;
 use hyper::header::HeaderMap;
-use toolgate_policy::{Call, Decision, Outcome, Passage, Target, Verdict};
+use toolgate_policy::{Call, Decision, Examined, Passage, Permit, Refusal, Target, Verdict};
 
 use super::forward::{self, Exchange};
-use super::{Body, Rejection, refusal, reject, respond};
-use crate::metrics::{OTHER_TOOL, Rejected};
+use super::record::{self, Decided};
+use super::{Body, Rejection, bound, busy, refusal, reject, respond};
+use crate::metrics::Rejected;
 use crate::wire::answer;
 use crate::wire::call::{Asked, NothingAsked, Reference, ToolCall};
-use crate::wire::era::Agreed;
+use crate::wire::era::{Agreed, Era};
 use crate::wire::message::{INVALID_REQUEST, Malformed, Message, Notification, Request};
 use crate::wire::method::{Handling, Method, Sender, ServerRequest, Shape};
+use crate::wire::mirror::Parameter;
+use crate::wire::parameters::{self, ParameterError};
 
 /// Decides one message and carries the decision out.
 ///
@@ -25,7 +28,9 @@ pub(super) async fn message(
     message: &Message<'_>,
     agreed: &Agreed,
 ) -> Result<Response<Body>, Rejection> {
-    let outgoing = forward::Outgoing { headers, message, agreed };
+    let opened = bound::opened(&exchange, message, agreed.era.is_modern())?;
+    let message = opened.as_ref().unwrap_or(message);
+    let outgoing = forward::Outgoing { headers, message, agreed, task: None };
     match message {
         Message::Request(request) => self::request(exchange, outgoing, request).await,
         Message::Notification(notification) => self::notification(exchange, outgoing, notification).await,
@@ -51,6 +56,11 @@ async fn request(
     let era = outgoing.agreed.era;
     let unknown = || reject(Rejected::Method, answer::unknown_method(era, &request.id));
     let method = Method::parse(&request.method, Shape::Request, Sender::Client, era).ok_or_else(unknown)?;
+    exchange.note.asked(exchange.correlation, method, era);
+    // Calls hear of it when they are judged.
+    if !method.is_judged() && !method.is_housekeeping() {
+        busy::left_alone(&exchange, &request.id)?;
+    }
     match method.handling() {
         Handling::Lifecycle | Handling::Ping | Handling::Pass => {
             let permit = exchange.in_force.law.pass(&exchange.caller, Passage::Lifecycle);
@@ -61,7 +71,7 @@ async fn request(
             forward::request(exchange, outgoing, request.id.clone(), method, permit).await
         }
         Handling::ToolCall => tool_call(exchange, outgoing, request).await,
-        Handling::Resource if method == Method::ResourcesUnsubscribe => {
+        Handling::Resource if !method.is_judged() => {
             let asked = asked(request, "uri")?;
             mention(exchange, outgoing, request, method, Target::Resource, asked.name).await
         }
@@ -69,10 +79,7 @@ async fn request(
         Handling::Prompt => ask(exchange, outgoing, request, method, Target::Prompt, "name").await,
         Handling::Completion => completion(exchange, outgoing, request, method).await,
         Handling::Listen => listen(exchange, outgoing, request).await,
-        Handling::Task => {
-            let reason = format!("{} is not served here yet", method.name());
-            Err(reject(Rejected::Method, refusal::method(&request.id, &reason)))
-        }
+        Handling::Task => bound::task_request(exchange, outgoing, request, method).await,
         Handling::ServerRequest(_) => Err(unknown()),
     }
 }
@@ -86,23 +93,40 @@ async fn tool_call(
     let (era, id) = (outgoing.agreed.era, &request.id);
     let call = ToolCall::from_params(request.params.as_ref())
         .map_err(|error| reject(Rejected::Malformed, answer::invalid_params(id, &error.to_string())))?;
-    if call.task {
-        return Err(reject(Rejected::Method, refusal::method(id, "tasks are not opened by any policy")));
-    }
     // A session that is not the caller's must not cost him anything, so it is looked at before the decision.
     let session = forward::session(&exchange, outgoing.headers, era, Some(id))?;
     let asked = Call { target: Target::Tool, name: call.name, arguments: call.arguments };
-    let verdict = judge(&exchange, &asked, Method::ToolsCall);
+    let examined = examine(&exchange, &asked);
+    // Of a tool that he may not call, a caller must not hear what its schema says, nor that it has one; and what is
+    // refused for its headers is charged nothing.
+    if !examined.is_refused() && era.is_modern() {
+        compare_parameters(&exchange, &call, &outgoing.agreed.parameters)
+            .map_err(|error| reject(Rejected::Malformed, answer::disagreement(Some(id), &error.into())))?;
+    }
+    let verdict = judge(&exchange, era, &asked, Method::ToolsCall, examined).await;
     let outcome = verdict.outcome();
-    let gateway = exchange.gateway.clone();
+    let (gateway, correlation) = (exchange.gateway.clone(), exchange.correlation);
     let response = match verdict {
-        Verdict::Refused(refusal) => respond(refusal::answer(era, id, call.name, &refusal)),
+        // Who asked for a task cannot read a result.
+        Verdict::Refused(refusal) if call.task => {
+            respond(refusal::of_task(id, call.name, &refusal, &correlation))
+        }
+        Verdict::Refused(refusal) => respond(refusal::answer(era, id, call.name, &refusal, &correlation)),
         Verdict::Allowed(permit) => {
             forward::with_session(exchange, outgoing, id.clone(), Method::ToolsCall, permit, session).await?
         }
     };
     gateway.metrics.answered(outcome, started.elapsed());
     Ok(response)
+}
+
+fn compare_parameters(
+    exchange: &Exchange,
+    call: &ToolCall<'_, '_>,
+    said: &[Parameter],
+) -> Result<(), ParameterError> {
+    let declared = exchange.gateway.declarations.of(call.name);
+    declared.map_or(Ok(()), |declared| parameters::check(&declared, call.arguments, said))
 }
 
 // A resource or a prompt.
@@ -117,8 +141,9 @@ async fn ask(
     let asked = asked(request, member)?;
     let id = &request.id;
     let session = forward::session(&exchange, outgoing.headers, outgoing.agreed.era, Some(id))?;
-    match judge(&exchange, &Call { target, name: asked.name, arguments: asked.arguments }, method) {
-        Verdict::Refused(refusal) => Ok(respond(refusal::of_request(id, &refusal))),
+    let call = Call { target, name: asked.name, arguments: asked.arguments };
+    match judge(&exchange, outgoing.agreed.era, &call, method, examine(&exchange, &call)).await {
+        Verdict::Refused(refusal) => Ok(respond(refusal::of_request(id, &refusal, &exchange.correlation))),
         Verdict::Allowed(permit) => {
             forward::with_session(exchange, outgoing, id.clone(), method, permit, session).await
         }
@@ -152,7 +177,7 @@ async fn completion(
     }
 }
 
-async fn mention(
+pub(super) async fn mention(
     exchange: Exchange,
     outgoing: forward::Outgoing<'_>,
     request: &Request<'_>,
@@ -160,12 +185,10 @@ async fn mention(
     target: Target,
     name: &str,
 ) -> Result<Response<Body>, Rejection> {
-    let said = exchange.in_force.law.mention(&exchange.caller, target, name);
-    let outcome = said.as_ref().err().map_or(Outcome::Allowed, |refusal| refusal.outcome);
-    exchange.gateway.metrics.asked(method.name(), exchange.caller.grant(), outcome);
+    let said = speak(&exchange, outgoing.agreed.era, method, target, name);
     match said {
         Ok(permit) => forward::request(exchange, outgoing, request.id.clone(), method, permit).await,
-        Err(refusal) => Ok(respond(refusal::of_request(&request.id, &refusal))),
+        Err(refusal) => Ok(respond(refusal::of_request(&request.id, &refusal, &exchange.correlation))),
     }
 }
 
@@ -182,33 +205,62 @@ async fn listen(
     let wanted = wanted.map_or(Ok([].as_slice()), |wanted| wanted.as_array().ok_or_else(unreadable))?;
     for uri in wanted {
         let uri = uri.as_str().ok_or_else(unreadable)?;
-        if let Err(refusal) = exchange.in_force.law.mention(&exchange.caller, Target::Resource, uri) {
-            return Ok(respond(refusal::of_request(&request.id, &refusal)));
+        if let Err(refusal) = speak(&exchange, outgoing.agreed.era, Method::Listen, Target::Resource, uri) {
+            return Ok(respond(refusal::of_request(&request.id, &refusal, &exchange.correlation)));
         }
     }
+    let exchange = busy::streaming(exchange, Some(&request.id))?;
     let permit = exchange.in_force.law.pass(&exchange.caller, Passage::Lifecycle);
     forward::request(exchange, outgoing, request.id.clone(), Method::Listen, permit).await
 }
 
-// The one place where a decision is made, and counted.
-fn judge(exchange: &Exchange, call: &Call<'_>, method: Method) -> Verdict {
+// What is known of a call before anything is counted.
+fn examine<'a>(exchange: &'a Exchange, call: &Call<'a>) -> Examined<'a> {
     let Exchange { gateway, in_force, caller, .. } = exchange;
-    let (metrics, grant) = (&gateway.metrics, caller.grant());
-    let now = gateway.clock.now();
-    let Decision { verdict, audits } = in_force.law.decide(caller, call, &mut gateway.counters(), now);
-    let label = match call.target {
-        Target::Tool => metrics.tool_label(call.name, &in_force.declared_tools),
-        Target::Resource | Target::Prompt => OTHER_TOOL,
+    in_force.law.examine(caller, call, gateway.counters.paused(&gateway.clock))
+}
+
+// The one place where a call is decided.
+async fn judge(
+    exchange: &Exchange,
+    era: Era,
+    call: &Call<'_>,
+    method: Method,
+    examined: Examined<'_>,
+) -> Verdict {
+    let Exchange { gateway, in_force, .. } = exchange;
+    let Decision { verdict, audits } = match examined {
+        Examined::Decided(decision) => decision,
+        Examined::Pending(pending) => {
+            let demand = pending.demand();
+            let reply = gateway.counters.ask(in_force, demand, &gateway.clock, &gateway.metrics).await;
+            pending.conclude(reply)
+        }
     };
-    match call.target {
-        Target::Tool => metrics.decided(label, grant, verdict.outcome()),
-        Target::Resource | Target::Prompt => metrics.asked(method.name(), grant, verdict.outcome()),
-    }
-    for audit in &audits {
-        metrics.audited(&audit.policy, label, grant, audit.outcome());
-    }
-    tracing::debug!(method = method.name(), label, grant, outcome = verdict.outcome().as_str(), "decided");
+    let refusal = match &verdict {
+        Verdict::Allowed(_) => None,
+        Verdict::Refused(refusal) => Some(refusal),
+    };
+    record::decision(exchange, Decided { era, method, call, refusal }, audits);
     verdict
+}
+
+// The one place where it is decided whether a caller may speak of something.
+pub(super) fn speak(
+    exchange: &Exchange,
+    era: Era,
+    method: Method,
+    target: Target,
+    name: &str,
+) -> Result<Permit, Refusal> {
+    let said = exchange.in_force.law.mention(&exchange.caller, target, name);
+    let call = Call { target, name, arguments: None };
+    record::decision(
+        exchange,
+        Decided { era, method, call: &call, refusal: said.as_ref().err() },
+        Vec::new(),
+    );
+    said
 }
 
 async fn notification(
@@ -222,6 +274,11 @@ async fn notification(
         Some(Handling::Lifecycle | Handling::Pass) => true,
         Some(Handling::ServerRequest(asked)) => {
             exchange.in_force.law.opens(&exchange.caller, asked.in_policy())
+        }
+        // Of a task that the client made of what the server asked.
+        Some(Handling::Task) => {
+            let made_of = [ServerRequest::Sampling, ServerRequest::Elicitation];
+            made_of.iter().any(|asked| exchange.in_force.law.opens(&exchange.caller, asked.in_policy()))
         }
         _ => false,
     };

@@ -12,11 +12,19 @@ use hyper::http::StatusCode;
 use hyper::{Method as HttpMethod, Request, Response};
 use toolgate_policy::{Caller, Credential, Passage, Permit};
 
+use super::presence::Presence;
 use super::{Body, Rejection, reject, respond};
+use crate::correlation::{Correlation, TRACEPARENT};
 use crate::gateway::Gateway;
+use crate::identity::Bearer;
 use crate::in_force::InForce;
 use crate::metrics::Rejected;
-use crate::relay::{self, Relay, Subscription};
+use crate::relay::{self, Binding, Relay, Subscription, Task};
+use crate::session::{Kind, Owner};
+use crate::slots::Slot;
+use crate::tls::Peer;
+use crate::tools_seen::Page;
+use crate::traces::Note;
 use crate::upstream::Failure;
 use crate::wire::answer::{self, Answer};
 use crate::wire::content::JSON;
@@ -28,6 +36,9 @@ use crate::wire::mirror;
 /// The header that names a session.
 pub const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 
+/// The header that says from which event on a stream is resumed.
+pub(super) const LAST_EVENT_HEADER: HeaderName = HeaderName::from_static("last-event-id");
+
 /// One caller's request under one law.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
@@ -36,6 +47,26 @@ pub(crate) struct Exchange {
     pub caller: Caller,
     /// What the caller showed, so that it can be looked at again while a stream is open.
     pub credential: Credential,
+    /// What ties everything together that is said of the request.
+    pub correlation: Correlation,
+    /// The token itself, if an issuer signed it: whether it still holds may have to be asked.
+    pub bearer: Option<Bearer>,
+    /// The certificate of the connection, if one was shown.
+    pub peer: Option<Peer>,
+    /// Its place among what goes on at a time, held for as long as anything is left of it.
+    #[expect(dead_code, reason = "it is held, and freed with the last that is left of this")]
+    pub slot: Option<Arc<Slot>>,
+    /// What its trace will say.
+    pub note: Note,
+    /// Whether the client is still there, where its leaving cancels.
+    pub presence: Presence,
+}
+
+impl Exchange {
+    /// Whose an id of the server is that this caller gets.
+    pub(crate) fn owner<'o>(&'o self, kind: Kind<'o>) -> Owner<'o> {
+        Owner { server_uid: &self.in_force.bundle.server.uid, grant: self.caller.grant(), kind }
+    }
 }
 
 /// What a client sent, read.
@@ -44,17 +75,19 @@ pub(super) struct Outgoing<'a> {
     pub headers: &'a HeaderMap,
     pub message: &'a Message<'a>,
     pub agreed: &'a Agreed,
+    /// The task that it is about.
+    pub task: Option<&'a Task>,
 }
 
 /// What goes to the server.
 #[derive(Clone, Copy)]
 pub(super) enum Sent<'a> {
-    /// A message.
-    Message(Outgoing<'a>),
+    /// A message, and its text.
+    Message(Outgoing<'a>, &'a Bytes),
     /// An answer of the gateway's own to a request of the server.
     Answer(&'a [u8], Era),
-    /// No body, in the words of an era.
-    Nothing(Era),
+    /// No body, in the words of an era; and from which event of the server on a stream is resumed.
+    Nothing(Era, Option<&'a HeaderValue>),
 }
 
 /// The server's own id of the session that a request belongs to, if it belongs to one.
@@ -70,9 +103,8 @@ pub(super) fn session(
     let mut values = headers.get_all(&SESSION_HEADER).iter();
     let (false, Some(value)) = (era.is_modern(), values.next()) else { return Ok(None) };
     let sealed = value.to_str().ok().filter(|_| values.next().is_none());
-    let uid = &exchange.in_force.bundle.server.uid;
     let opened =
-        sealed.and_then(|sealed| exchange.gateway.seal.open(uid, exchange.caller.grant(), sealed).ok());
+        sealed.and_then(|sealed| exchange.gateway.seal.open(exchange.owner(Kind::Session), sealed).ok());
     opened.map(Some).ok_or_else(|| reject(Rejected::Session, answer::unknown_session(id)))
 }
 
@@ -101,17 +133,44 @@ pub(super) async fn with_session(
     permit: Permit,
     session: Option<String>,
 ) -> Result<Response<Body>, Rejection> {
+    let nobody = || reject(Rejected::Unavailable, answer::broken());
+    // Who left while it was decided hears nothing any more, so the server is not asked.
+    if exchange.presence.has_left() {
+        exchange.gateway.counters.give_back(&exchange.in_force, permit);
+        return Err(nobody());
+    }
+    let left = exchange.presence.clone().left();
+    tokio::select! {
+        biased;
+        () = left => Err(nobody()),
+        answered = there_and_back(exchange, outgoing, id, method, permit, session) => answered,
+    }
+}
+
+async fn there_and_back(
+    exchange: Exchange,
+    outgoing: Outgoing<'_>,
+    id: Id,
+    method: Method,
+    permit: Permit,
+    session: Option<String>,
+) -> Result<Response<Body>, Rejection> {
     let (started, gateway) = (Instant::now(), exchange.gateway.clone());
-    let request = match build(&exchange, HttpMethod::POST, Sent::Message(outgoing), session.as_deref()) {
+    let sent = Bytes::from(outgoing.message.to_bytes());
+    let message = Sent::Message(outgoing, &sent);
+    let request = match build(&exchange, HttpMethod::POST, message, session.as_deref()) {
         Ok(request) => request,
         Err(answer) => {
-            permit.give_back(&mut gateway.counters());
+            gateway.counters.give_back(&exchange.in_force, permit);
             return Ok(respond(*answer));
         }
     };
-    let response = match gateway.client.send(permit, request).await {
+    let reached = gateway.client.send(permit, request).await;
+    let error = reached.as_ref().err().map(Failure::kind);
+    exchange.note.upstream(&exchange.in_force.upstream, started.elapsed(), error);
+    let response = match reached {
         Ok(response) => response,
-        Err(failure) => return Ok(respond(failed(&gateway, failure, Some(&id)))),
+        Err(failure) => return Ok(respond(failed(&exchange, failure, Some(&id)))),
     };
     if method == Method::ToolsCall {
         gateway.metrics.upstream_answered(started.elapsed());
@@ -125,10 +184,18 @@ pub(super) async fn with_session(
             id: Some(id),
             method,
             session,
+            binding: Binding::of(method, outgoing.task, outgoing.message, sent),
+            page: page(outgoing.message),
         },
         response,
     )
     .await)
+}
+
+// Of a list.
+fn page(message: &Message<'_>) -> Page {
+    let cursor = message.params().and_then(|params| params.get("cursor")?.as_str());
+    cursor.map_or(Page::First, |cursor| Page::After(cursor.to_owned()))
 }
 
 /// Answers a request of the server in the client's place, so that the server does not wait for ever.
@@ -137,7 +204,7 @@ pub(crate) async fn answer_server(exchange: Exchange, era: Era, session: Option<
     let Ok(request) = build(&exchange, HttpMethod::POST, sent, session.as_deref()) else { return };
     let permit = exchange.in_force.law.pass(&exchange.caller, Passage::Lifecycle);
     if let Err(failure) = exchange.gateway.client.send(permit, request).await {
-        failed(&exchange.gateway, failure, None);
+        failed(&exchange, failure, None);
     }
 }
 
@@ -148,7 +215,9 @@ pub(super) async fn notification(
     permit: Permit,
 ) -> Result<Response<Body>, Rejection> {
     let session = session(&exchange, outgoing.headers, outgoing.agreed.era, None)?;
-    let request = match build(&exchange, HttpMethod::POST, Sent::Message(outgoing), session.as_deref()) {
+    let sent = Bytes::from(outgoing.message.to_bytes());
+    let message = Sent::Message(outgoing, &sent);
+    let request = match build(&exchange, HttpMethod::POST, message, session.as_deref()) {
         Ok(request) => request,
         Err(answer) => return Ok(respond(*answer)),
     };
@@ -159,7 +228,7 @@ pub(super) async fn notification(
             answer::unknown_session(None)
         }
         Ok(response) => relay::refused_by_server(gateway, response.status(), None),
-        Err(failure) => failed(gateway, failure, None),
+        Err(failure) => failed(&exchange, failure, None),
     };
     Ok(respond(answer))
 }
@@ -176,41 +245,53 @@ pub(super) fn build(
     let mut headers = match &*credentials {
         Ok(headers) => headers.clone(),
         Err(error) => {
-            tracing::error!("{error}");
-            exchange.gateway.metrics.upstream_failed("credentials");
-            let id = match sent {
-                Sent::Message(outgoing) => outgoing.message.id(),
-                Sent::Answer(..) | Sent::Nothing(_) => None,
-            };
-            return Err(Box::new(answer::bad_gateway(id, "the gateway has no credential for the server")));
+            return Err(Box::new(unprepared(exchange, sent, error, "has no credential for the server")));
         }
     };
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+    headers.insert(TRACEPARENT, exchange.correlation.traceparent(exchange.gateway.traces.are_on()));
     if let Some(session) = session.and_then(|session| HeaderValue::from_str(session).ok()) {
         headers.insert(SESSION_HEADER, session);
     }
     let body = match sent {
-        Sent::Message(outgoing) => {
+        Sent::Message(outgoing, text) => {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
             mirror_version(outgoing.agreed.era, &mut headers);
             mirror_message(outgoing, &mut headers);
-            outgoing.message.to_bytes()
+            text.clone()
         }
         Sent::Answer(body, era) => {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
             mirror_version(era, &mut headers);
-            body.to_vec()
+            Bytes::copy_from_slice(body)
         }
-        Sent::Nothing(era) => {
+        Sent::Nothing(era, event) => {
             mirror_version(era, &mut headers);
-            Vec::new()
+            if let Some(event) = event {
+                headers.insert(LAST_EVENT_HEADER, event.clone());
+            }
+            Bytes::new()
         }
     };
-    let mut request = Request::new(Full::new(Bytes::from(body)));
+    let mut request = Request::new(Full::new(body));
     *request.method_mut() = method;
     *request.uri_mut() = in_force.upstream.clone();
     *request.headers_mut() = headers;
-    Ok(request)
+    let (gateway, upstream) = (&exchange.gateway, &in_force.bundle.server.spec.upstream);
+    gateway
+        .client
+        .trusting(request, upstream, &gateway.credentials)
+        .map_err(|error| Box::new(unprepared(exchange, sent, &error, "cannot know the server")))
+}
+
+fn unprepared(exchange: &Exchange, sent: Sent<'_>, error: &dyn std::error::Error, words: &str) -> Answer {
+    tracing::error!("{error}");
+    exchange.gateway.metrics.upstream_failed("credentials");
+    let id = match sent {
+        Sent::Message(outgoing, _) => outgoing.message.id(),
+        Sent::Answer(..) | Sent::Nothing(..) => None,
+    };
+    answer::bad_gateway(id, &format!("the gateway {words}"))
 }
 
 fn mirror_version(era: Era, headers: &mut HeaderMap) {
@@ -253,14 +334,16 @@ fn encoded(value: &str) -> HeaderValue {
     HeaderValue::from_str(&text).expect("visible ASCII and base64 are header values")
 }
 
-pub(super) fn failed(gateway: &Gateway, failure: Failure, id: Option<&Id>) -> Answer {
-    let (kind, message, detail) = match failure {
+pub(super) fn failed(exchange: &Exchange, failure: Failure, id: Option<&Id>) -> Answer {
+    let gateway = &exchange.gateway;
+    let kind = failure.kind();
+    let (message, detail) = match failure {
         Failure::Unreachable(permit, detail) => {
-            permit.give_back(&mut gateway.counters());
-            ("unreachable", "the server cannot be reached", detail)
+            gateway.counters.give_back(&exchange.in_force, permit);
+            ("the server cannot be reached", detail)
         }
-        Failure::Broken(detail) => ("broken", "the connection to the server broke", detail),
-        Failure::TimedOut => ("timeout", "the server did not answer in time", String::new()),
+        Failure::Broken(detail) => ("the connection to the server broke", detail),
+        Failure::TimedOut => ("the server did not answer in time", String::new()),
     };
     tracing::warn!(kind, detail, "{message}");
     gateway.metrics.upstream_failed(kind);

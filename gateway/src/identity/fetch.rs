@@ -1,7 +1,8 @@
 //! Fetches what issuers publish: by https or from this very machine, bounded, and never where a redirect leads.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -9,17 +10,17 @@ use hyper::header::ACCEPT;
 use hyper::{Request, StatusCode};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 
 use super::key::Keys;
+use crate::destinations::{Connector, Destinations};
 use crate::upstream;
 
 /// The largest document of an issuer, in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
 
-type HttpsClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+type HttpsClient = Client<HttpsConnector<Connector>, Empty<Bytes>>;
 
 /// Where an issuer publishes its keys.
 #[derive(Deserialize)]
@@ -30,13 +31,13 @@ struct Metadata {
 }
 
 /// The keys of an issuer, by OpenID Connect discovery.
-pub(super) async fn published(issuer: &str) -> Result<Keys, String> {
+pub(super) async fn published(issuer: &str, destinations: Destinations) -> Result<Keys, String> {
     let metadata = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-    let metadata = read(&document(&metadata).await?)?;
+    let metadata = read(&document(&metadata, destinations).await?)?;
     if metadata.issuer != issuer {
         return Err(format!("it calls itself {:?}", metadata.issuer));
     }
-    Keys::read(metadata.issuer, &document(&metadata.jwks_uri).await?)
+    Keys::read(metadata.issuer, &document(&metadata.jwks_uri, destinations).await?)
 }
 
 /// The keys of the cluster: asked of the API server as this pod, which every ServiceAccount may.
@@ -57,14 +58,14 @@ async fn of_cluster(client: &kube::Client, path: &str) -> Result<Bytes, String> 
     bounded(path, status, response.into_body()).await
 }
 
-async fn document(url: &str) -> Result<Bytes, String> {
+async fn document(url: &str, destinations: Destinations) -> Result<Bytes, String> {
     // An issuer could name any place for its keys.
     if !toolgate_policy::is_issuer(url) {
         return Err(format!("{url:?} is neither by https nor on this machine"));
     }
     let request = Request::get(url).header(ACCEPT, "application/json").body(Empty::new());
     let request = request.map_err(|error| error.to_string())?;
-    let client = client().map_err(|error| error.to_string())?;
+    let client = client(destinations).map_err(|error| error.to_string())?;
     let response =
         client.request(request).await.map_err(|error| format!("{url}: {}", upstream::chain(&error)))?;
     let status = response.status();
@@ -84,13 +85,16 @@ where
 }
 
 // Made when it is first needed: most gateways never ask anybody.
-fn client() -> io::Result<&'static HttpsClient> {
-    static CLIENT: OnceLock<HttpsClient> = OnceLock::new();
-    if let Some(client) = CLIENT.get() {
-        return Ok(client);
+fn client(destinations: Destinations) -> io::Result<HttpsClient> {
+    static CLIENTS: Mutex<BTreeMap<Destinations, HttpsClient>> = Mutex::new(BTreeMap::new());
+    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(client) = clients.get(&destinations) {
+        return Ok(client.clone());
     }
     // Without idle connections: it is asked once in minutes.
-    let client =
-        Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(upstream::connector()?);
-    Ok(CLIENT.get_or_init(|| client))
+    let client = Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(0)
+        .build(upstream::connector(destinations)?);
+    clients.insert(destinations, client.clone());
+    Ok(client)
 }

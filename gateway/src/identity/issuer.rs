@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::fetch;
 use super::key::Keys;
+use crate::destinations::Destinations;
 
 /// How old keys may be without asking for them again.
 pub const KEYS_FRESH: Duration = Duration::from_mins(5);
@@ -21,7 +22,7 @@ pub const FETCH_DEADLINE: Duration = Duration::from_secs(5);
 /// Whom to ask.
 #[derive(Debug)]
 enum Source {
-    Published(String),
+    Published(String, Destinations),
     ApiServer,
 }
 
@@ -41,8 +42,8 @@ pub(super) struct Issuer {
 
 impl Issuer {
     /// An issuer that publishes its keys at its own URL.
-    pub(super) fn published(issuer: String) -> Self {
-        Self::new(Source::Published(issuer))
+    pub(super) fn published(issuer: String, destinations: Destinations) -> Self {
+        Self::new(Source::Published(issuer, destinations))
     }
 
     /// The issuer of the cluster that this pod runs in.
@@ -52,6 +53,18 @@ impl Issuer {
 
     fn new(source: Source) -> Self {
         Self { source, cluster: OnceCell::new(), fetched: ArcSwapOption::empty(), asked: Mutex::default() }
+    }
+
+    /// What the issuer calls itself. None: it cannot be asked.
+    pub(super) async fn name(self: &Arc<Self>, now: Duration) -> Option<String> {
+        let known = || {
+            let fetched = self.fetched.load_full()?;
+            (now.saturating_sub(fetched.at) <= KEYS_AGE_MAX).then(|| fetched.keys.issuer.clone())
+        };
+        if known().is_none() {
+            self.refresh(now).await;
+        }
+        known()
     }
 
     /// The keys, as new as needed for a key's id. None: they cannot be had.
@@ -94,7 +107,7 @@ impl Issuer {
 
     async fn fetch(&self) -> Result<Keys, String> {
         match &self.source {
-            Source::Published(issuer) => fetch::published(issuer).await,
+            Source::Published(issuer, destinations) => fetch::published(issuer, *destinations).await,
             Source::ApiServer => {
                 let client = self.cluster.get_or_try_init(kube::Client::try_default).await;
                 fetch::of_api_server(client.map_err(|error| error.to_string())?).await

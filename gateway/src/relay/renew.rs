@@ -18,15 +18,25 @@ pub(super) enum Renewed {
 }
 
 /// Looks at the caller again under the law that holds now, and goes on under it.
-pub(super) fn renew(relay: &mut Relay) -> Renewed {
+pub(super) async fn renew(relay: &mut Relay) -> Renewed {
     let exchange = &mut relay.exchange;
     let Some(in_force) = exchange.gateway.holder.current() else { return Renewed::Same };
-    let wall = exchange.gateway.clock.now().wall;
+    let now = exchange.gateway.clock.now();
     let same_server = in_force.bundle.server.uid == exchange.in_force.bundle.server.uid;
-    let caller = match in_force.law.authenticate(&exchange.credential, wall) {
+    let caller = match in_force.law.authenticate(&exchange.credential, now.wall) {
         Ok(caller) if same_server && caller.grant() == exchange.caller.grant() => caller,
         _ => return Renewed::Revoked,
     };
+    if exchange.peer.as_ref().is_some_and(|peer| !exchange.gateway.trusts(peer)) {
+        return Renewed::Revoked;
+    }
+    if let (Some(identity), Some(bearer)) = (exchange.credential.identity(), &exchange.bearer) {
+        let verifier = &exchange.gateway.verifier;
+        if let Err(reason) = verifier.review(&in_force.law, bearer, identity, now).await {
+            exchange.gateway.metrics.token_refused(reason);
+            return Renewed::Revoked;
+        }
+    }
     if Arc::ptr_eq(&in_force, &exchange.in_force) {
         return Renewed::Same;
     }

@@ -1,25 +1,33 @@
 //! File mode: the same objects in files, rendered here, read again when they change.
 //!
-//! A change is believed when two looks in a row find the same: a file that is being written, or a folder of which only
-//! some files are there yet, never is a policy. A file that is no YAML keeps what it said before, and holds nothing
+//! A change is believed when it lasts: a file that is being written, or a folder of which only some files are there yet,
+//! never is a policy. A file that is no YAML keeps what it said before, and holds nothing
 //! back that other files say.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use toolgate_crds::McpServerSpec;
+use toolgate_crds::{McpServerSpec, Tls};
 use toolgate_policy::{Candidate, Documents, Inputs, render};
 
+use super::news::News;
 use super::{refuse, swap};
 use crate::gateway::Gateway;
 use crate::in_force::Swap;
 
-/// How often files are looked at.
-const LOOK: Duration = Duration::from_millis(200);
-/// How long a change has to last to be believed.
+/// How often files are looked at though nobody said that they changed.
+const LOOK: Duration = Duration::from_secs(1);
+/// The same where the system does not tell of changes.
+const LOOK_UNTOLD: Duration = Duration::from_millis(200);
+/// How long a change has to last to be believed, while somebody writes there or nobody can tell.
 const SETTLE: Duration = Duration::from_millis(50);
+/// What is said when the files want another listener than there is.
+const LISTENER_DIFFERS: &str =
+    "spec.gateway.tls: it is not what this gateway's listener began with; start the gateway again";
+/// How long it has to last when whoever wrote is known to be done: others may follow at once.
+const SETTLE_WRITTEN: Duration = Duration::from_millis(10);
 /// The most files of a folder.
 pub const FILES_MAX: usize = 1000;
 
@@ -30,13 +38,33 @@ type Texts = BTreeMap<PathBuf, String>;
 pub struct Files {
     path: PathBuf,
     server: Option<String>,
+    listener: Listener,
     // None: they could not be read, so that whatever is read next is news.
     texts: Option<Texts>,
-    // Read once, and not believed yet.
-    unsettled: Option<Texts>,
+    // Not believed yet, and since when it has been the same.
+    unsettled: Option<(Texts, Instant)>,
     // Of every file the last text that was YAML.
     readable: Texts,
     documents: Documents,
+}
+
+/// Whose word the TLS of the listener is.
+#[derive(Debug, Default)]
+enum Listener {
+    /// The command line's.
+    #[default]
+    Told,
+    /// The files', as they were when it began.
+    Began(Option<Tls>),
+}
+
+impl Listener {
+    fn differs(&self, server: &Candidate<McpServerSpec>) -> bool {
+        match self {
+            Self::Told => false,
+            Self::Began(began) => server.spec.is_ok() && began.as_ref() != tls_of(server),
+        }
+    }
 }
 
 impl Files {
@@ -72,6 +100,20 @@ impl Files {
         }
     }
 
+    /// What the files say of the listener's TLS. From now on they may not say anything else: a listener is what it began as.
+    ///
+    /// # Errors
+    /// When the files cannot be read.
+    pub fn choose_listener(&mut self) -> Result<Option<Tls>, String> {
+        let mut documents = Documents::default();
+        for (path, text) in &texts(&self.path)? {
+            documents.read(&path.display().to_string(), text);
+        }
+        let tls = self.only(&documents).ok().and_then(|server| tls_of(server).cloned());
+        self.listener = Listener::Began(tls.clone());
+        Ok(tls)
+    }
+
     /// Reads the files and puts in force what they say, at once.
     pub fn load(&mut self, gateway: &Gateway) {
         match texts(&self.path) {
@@ -81,15 +123,24 @@ impl Files {
         gateway.set_current();
     }
 
-    /// Reads the files and puts in force what they say, if they said the same before. Answers whether they did.
-    fn look(&mut self, gateway: &Gateway) -> bool {
-        match texts(&self.path) {
-            Ok(texts) if self.texts.as_ref() == Some(&texts) => self.unsettled = None,
-            Ok(texts) if self.unsettled.as_ref() == Some(&texts) => self.believe(gateway, texts),
-            Ok(texts) => self.unsettled = Some(texts),
-            Err(error) => self.unread(gateway, error),
+    /// Reads the files and puts in force what they say, if they have said the same for so long.
+    fn look(&mut self, gateway: &Gateway, now: Instant, settle: Duration) {
+        match (texts(&self.path), &self.unsettled) {
+            (Ok(texts), _) if self.texts.as_ref() == Some(&texts) => self.unsettled = None,
+            (Ok(texts), Some((seen, since))) if *seen == texts => {
+                if now.saturating_duration_since(*since) >= settle {
+                    self.believe(gateway, texts);
+                }
+            }
+            (Ok(texts), _) => self.unsettled = Some((texts, now)),
+            (Err(error), _) => self.unread(gateway, error),
         }
-        self.unsettled.is_none()
+    }
+
+    // Where the files are that were read last.
+    fn paths(&self) -> impl Iterator<Item = &Path> {
+        let texts = self.unsettled.as_ref().map(|(texts, _)| texts).or(self.texts.as_ref());
+        texts.into_iter().flatten().map(|(path, _)| path.as_path())
     }
 
     fn believe(&mut self, gateway: &Gateway, texts: Texts) {
@@ -130,6 +181,16 @@ impl Files {
         documents
     }
 
+    /// The one server to guard, or how many there are.
+    fn only<'d>(&self, documents: &'d Documents) -> Result<&'d Candidate<McpServerSpec>, usize> {
+        let wanted = |server: &&Candidate<_>| self.server.as_ref().is_none_or(|name| *name == server.name);
+        let servers: Vec<&Candidate<_>> = documents.servers.iter().filter(wanted).collect();
+        match servers.as_slice() {
+            [server] => Ok(server),
+            servers => Err(servers.len()),
+        }
+    }
+
     fn apply(&mut self, gateway: &Gateway, mut documents: Documents) {
         let mut trouble: Vec<String> = documents.faults.iter().map(ToString::to_string).collect();
         let current = gateway.holder.current();
@@ -145,12 +206,21 @@ impl Files {
         number(&mut documents.policies, &self.documents.policies);
         number(&mut documents.grants, &self.documents.grants);
         self.documents = documents;
-        let wanted = |server: &&Candidate<_>| self.server.as_ref().is_none_or(|name| *name == server.name);
-        let servers: Vec<&Candidate<_>> = self.documents.servers.iter().filter(wanted).collect();
-        let [server] = servers.as_slice() else {
-            trouble.push(format!("expected one McpServer, found {}", servers.len()));
-            return refuse(gateway, trouble);
+        let server = match self.only(&self.documents) {
+            Ok(server) => server,
+            Err(found) => {
+                trouble.push(format!("expected one McpServer, found {found}"));
+                return refuse(gateway, trouble);
+            }
         };
+        if self.listener.differs(server) {
+            trouble.push(LISTENER_DIFFERS.to_owned());
+            // Nobody is served who expects another listener than this one. But whom it serves already loses nothing by it, and
+            // what is revoked has to be.
+            if current.is_none() {
+                return refuse(gateway, trouble);
+            }
+        }
         let (policies, grants) =
             (beside(server, &self.documents.policies), beside(server, &self.documents.grants));
         let rendered = render(&Inputs {
@@ -171,13 +241,30 @@ impl Files {
     }
 }
 
-/// Looks at the files for ever.
+/// Looks at the files whenever they change, and now and then, for ever.
 pub async fn follow(gateway: Arc<Gateway>, mut files: Files) {
-    let mut settled = true;
+    let mut news = News::new();
     loop {
-        tokio::time::sleep(if settled { LOOK } else { SETTLE }).await;
-        settled = files.look(&gateway);
+        news.watch(&files.path, files.paths());
+        let pause = match &files.unsettled {
+            Some((_, since)) => settle(&news).saturating_sub(since.elapsed()),
+            None if news.are_told() => LOOK,
+            None => LOOK_UNTOLD,
+        };
+        let _nothing_new = tokio::time::timeout(pause, news.next()).await;
+        files.look(&gateway, Instant::now(), settle(&news));
+        if files.unsettled.is_none() {
+            news.believed();
+        }
     }
+}
+
+fn tls_of(server: &Candidate<McpServerSpec>) -> Option<&Tls> {
+    server.spec.as_ref().ok().and_then(McpServerSpec::tls)
+}
+
+fn settle(news: &News) -> Duration {
+    if news.are_told() && !news.tell_of_writing() { SETTLE_WRITTEN } else { SETTLE }
 }
 
 fn texts(path: &Path) -> Result<Texts, String> {
@@ -229,6 +316,7 @@ fn number<S: PartialEq>(candidates: &mut [Candidate<S>], before: &[Candidate<S>]
 mod tests {
     use super::*;
     use crate::credentials::Credentials;
+    use crate::destinations::Destinations;
     use crate::metrics::Metrics;
     use crate::session::Seal;
     use crate::upstream::Client;
@@ -247,7 +335,13 @@ spec:
     fn gateway() -> Gateway {
         let _already = rustls::crypto::ring::default_provider().install_default();
         let (metrics, seal) = (Metrics::new("crm").unwrap(), Seal::new().unwrap());
-        Gateway::new(metrics, Credentials::new(None), seal, Client::new().unwrap(), Vec::new())
+        Gateway::new(
+            metrics,
+            Credentials::new(None),
+            seal,
+            Client::new(Destinations::ANY).unwrap(),
+            Vec::new(),
+        )
     }
 
     fn folder(name: &str) -> PathBuf {
@@ -273,11 +367,13 @@ spec:
         assert_eq!(hidden(&gateway), [["a"]]);
         // Cut off where it still is YAML, it would hide nothing.
         std::fs::write(folder.join("sales.yaml"), POLICY).unwrap();
-        assert!(!files.look(&gateway));
+        let start = Instant::now();
+        files.look(&gateway, start, SETTLE);
         std::fs::write(folder.join("sales.yaml"), whole("b")).unwrap();
-        assert!(!files.look(&gateway));
-        assert_eq!(hidden(&gateway), [["a"]]);
-        assert!(files.look(&gateway));
+        files.look(&gateway, start + SETTLE, SETTLE);
+        files.look(&gateway, start + SETTLE + SETTLE / 2, SETTLE);
+        assert_eq!(hidden(&gateway), [["a"]], "what was read last has not lasted yet");
+        files.look(&gateway, start + 2 * SETTLE, SETTLE);
         assert_eq!(hidden(&gateway), [["b"]]);
         std::fs::remove_dir_all(folder).unwrap();
     }

@@ -198,6 +198,11 @@ pub fn unknown_session(id: Option<&Id>) -> Answer {
     plain_error(StatusCode::NOT_FOUND, id, INVALID_REQUEST, "Session not found")
 }
 
+/// 400: a stream cannot be resumed from this event: it is not one of this session.
+pub fn unknown_event() -> Answer {
+    Answer::text(StatusCode::BAD_REQUEST, "the event is not one of this session")
+}
+
 /// 404 without a body: not the endpoint.
 pub fn not_found() -> Answer {
     Answer::empty(StatusCode::NOT_FOUND)
@@ -229,6 +234,21 @@ pub fn unavailable(id: Option<&Id>, message: &str, retry_after: u64) -> Answer {
     let answer = match id {
         Some(_) => plain_error(StatusCode::SERVICE_UNAVAILABLE, id, INTERNAL_ERROR, message),
         None => Answer::text(StatusCode::SERVICE_UNAVAILABLE, message),
+    };
+    answer.with(header::RETRY_AFTER, &retry_after.to_string())
+}
+
+/// 429 or 503: too much goes on already; `retry_after` in seconds.
+pub fn busy(
+    status: StatusCode,
+    id: Option<&Id>,
+    message: &str,
+    verdict: &serde_json::Value,
+    retry_after: u64,
+) -> Answer {
+    let answer = match id {
+        Some(id) => Answer { status, ..refused_method(id, i64::from(status.as_u16()), message, verdict) },
+        None => Answer::text(status, message),
     };
     answer.with(header::RETRY_AFTER, &retry_after.to_string())
 }

@@ -15,6 +15,7 @@ use super::{
     },
     method::mirrored_member,
     mirror::{self, MirrorError, Parameter},
+    parameters::ParameterError,
 };
 
 /// 2026-07-28: header and body differ, or a header is missing or malformed.
@@ -111,6 +112,9 @@ pub enum EraError {
     /// A header is malformed by itself.
     #[error("Header mismatch: {0}")]
     Header(#[from] MirrorError),
+    /// A header and the argument that it repeats differ.
+    #[error("Header mismatch: {0}")]
+    Parameter(#[from] ParameterError),
     /// Header and body agree on a revision that the gateway does not speak.
     #[error("Unsupported protocol version")]
     Unsupported {
@@ -129,7 +133,7 @@ impl EraError {
     /// The JSON-RPC code to answer with.
     pub fn code(&self) -> i64 {
         match self {
-            Self::Mismatch(_) | Self::Header(_) => HEADER_MISMATCH,
+            Self::Mismatch(_) | Self::Header(_) | Self::Parameter(_) => HEADER_MISMATCH,
             Self::Unsupported { .. } => UNSUPPORTED_VERSION,
             Self::Params(_) => INVALID_PARAMS,
             Self::Response => INVALID_REQUEST,

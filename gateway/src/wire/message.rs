@@ -18,6 +18,9 @@ pub const INTERNAL_ERROR: i64 = -32603;
 /// How many bytes a string id may have. It is repeated in answers and kept while the call runs.
 pub const ID_BYTES_MAX: usize = 1024;
 
+/// How long most messages are, at the most.
+const BYTES_EXPECTED: usize = 512;
+
 const ENVELOPE_KEYS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 
 /// Keys of `params` that mean something to the protocol. Another spelling of one is refused, because
@@ -256,7 +259,8 @@ impl<'a> Message<'a> {
 
     /// The text that goes on: always written anew from what was read.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = b"{\"jsonrpc\":\"2.0\"".to_vec();
+        let mut out = Vec::with_capacity(BYTES_EXPECTED);
+        out.extend_from_slice(b"{\"jsonrpc\":\"2.0\"");
         if let Some(id) = self.id() {
             out.extend_from_slice(b",\"id\":");
             id.write(&mut out);
@@ -296,8 +300,7 @@ fn take_params<'a>(envelope: &mut Object<'a>) -> Result<Option<Object<'a>>, Stri
 
 /// Refuses a key that is not one of `reserved` but that a lax parser could take for one.
 pub(super) fn refuse_spellings(object: &Object<'_>, reserved: &[&str], place: &str) -> Result<(), String> {
-    let is_spelling = |key: &str| reserved.iter().any(|name| key != *name && json::folds_to(key, name));
-    match object.keys().find(|key| is_spelling(key)) {
+    match object.keys().find(|key| json::is_spelling(key, reserved)) {
         Some(key) => {
             Err(format!("{place} has another spelling of one of the protocol's keys: {}", shown(key)))
         }

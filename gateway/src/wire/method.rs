@@ -302,6 +302,23 @@ impl Method {
         self.row().handling
     }
 
+    /// Whether it is decided as a call is, by rules and limits; all else charges nothing.
+    pub fn is_judged(self) -> bool {
+        matches!(self.handling(), Handling::ToolCall | Handling::Resource | Handling::Prompt)
+            && self != Self::ResourcesUnsubscribe
+    }
+
+    /// Whether a request of it names something that policy decides on.
+    pub fn names_something(self) -> bool {
+        let about = matches!(self.handling(), Handling::Completion | Handling::Task);
+        about || self.is_judged() || self == Self::ResourcesUnsubscribe
+    }
+
+    /// Whether it only keeps a conversation going, and asks a server for nothing that it has.
+    pub fn is_housekeeping(self) -> bool {
+        matches!(self.handling(), Handling::Lifecycle | Handling::Ping | Handling::Pass)
+    }
+
     /// Whether its result must carry `ttlMs` and `cacheScope` in 2026-07-28.
     pub fn is_cacheable(self) -> bool {
         matches!(self, Self::Discover | Self::ResourcesRead) || matches!(self.handling(), Handling::List(_))

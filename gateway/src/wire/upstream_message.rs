@@ -70,6 +70,8 @@ pub struct UpstreamMessage<'a> {
     envelope: Object<'a>,
     kind: Kind,
     era: Era,
+    // Of the text that it was read from, which is how long the text that goes on mostly is.
+    length: usize,
 }
 
 impl<'a> UpstreamMessage<'a> {
@@ -91,7 +93,7 @@ impl<'a> UpstreamMessage<'a> {
         }
         strip_error_data(&mut envelope);
         envelope.iter_mut().for_each(|(_, value)| strip_own_meta(value));
-        Ok(Self { envelope, kind, era })
+        Ok(Self { envelope, kind, era, length: bytes.len() })
     }
 
     /// What it is.
@@ -112,6 +114,15 @@ impl<'a> UpstreamMessage<'a> {
         self.envelope.get("result")?.as_object()
     }
 
+    /// The whole text of a tool's result that is an error and has nothing but one text.
+    pub fn error_text(&self) -> Option<&str> {
+        let result = self.result()?;
+        let [only] = result.get("content")?.as_array()? else { return None };
+        let only = only.as_object().filter(|only| only.get("type").and_then(Json::as_str) == Some("text"))?;
+        let is_error = matches!(result.get("isError"), Some(Json::Bool(true)));
+        only.get("text")?.as_str().filter(|_| is_error && result.get("structuredContent").is_none())
+    }
+
     /// The error, if it is one.
     pub fn error(&self) -> Option<&Object<'a>> {
         self.envelope.get("error")?.as_object()
@@ -122,8 +133,12 @@ impl<'a> UpstreamMessage<'a> {
         self.envelope.get("params")?.as_object()
     }
 
-    fn result_mut(&mut self) -> Option<&mut Object<'a>> {
+    pub(crate) fn result_mut(&mut self) -> Option<&mut Object<'a>> {
         self.envelope.get_mut("result")?.as_object_mut()
+    }
+
+    pub(crate) fn params_mut(&mut self) -> Option<&mut Object<'a>> {
+        self.envelope.get_mut("params")?.as_object_mut()
     }
 
     /// `resultType`: "complete" if it is absent. `None` if it is no result.
@@ -153,6 +168,11 @@ impl<'a> UpstreamMessage<'a> {
     pub fn listed(&self, list: ListKind) -> impl Iterator<Item = &str> + '_ {
         let entries = self.result().and_then(|result| result.get(list.member())).and_then(Json::as_array);
         entries.unwrap_or_default().iter().filter_map(move |entry| name_of(entry, list))
+    }
+
+    /// The entries of a list as they are, in order.
+    pub fn entries(&self, list: ListKind) -> &[Json<'a>] {
+        self.result().and_then(|result| result.get(list.member())?.as_array()).unwrap_or_default()
     }
 
     /// Keeps the entries of a list that `listed` wants, by name, in their order and otherwise as they
@@ -186,7 +206,7 @@ impl<'a> UpstreamMessage<'a> {
 
     /// The text that goes on.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(self.length);
         json::write_object(&self.envelope, &mut out);
         out
     }
@@ -255,7 +275,9 @@ fn strip_own_meta(value: &mut Json<'_>) {
                 {
                     strip_own(meta);
                 }
-                strip_own_meta(value);
+                if matches!(value, Json::Array(_) | Json::Object(_)) {
+                    strip_own_meta(value);
+                }
             }
         }
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}

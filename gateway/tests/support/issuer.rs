@@ -58,6 +58,15 @@ impl Signer {
         Self { id: id.to_owned(), key: Key::Rsa(Box::new(key)) }
     }
 
+    /// A P-256 key of somebody's own, as SEC 1 has it: its private part comes seventh, its public part last.
+    pub(crate) fn p256_of(id: &str, key: &[u8]) -> Self {
+        let (random, public) = (SystemRandom::new(), &key[key.len() - 65..]);
+        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let key =
+            EcdsaKeyPair::from_private_key_and_public_key(algorithm, &key[7..39], public, &random).unwrap();
+        Self { id: id.to_owned(), key: Key::Ecdsa(key, "P-256") }
+    }
+
     /// The public key, as it is published.
     pub(crate) fn jwk(&self) -> Value {
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);

@@ -1,10 +1,14 @@
 //! A compiled grant: who it is opened to, and until when.
 
+mod servers;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use toolgate_crds::{FieldError, ObjectName, OidcSubject, SubjectType, ToolGrantSpec};
+use toolgate_crds::{
+    CertificateSubject, FieldError, ObjectName, OidcSubject, SubjectType, TokenSubject, ToolGrantSpec,
+};
 
 use super::ANONYMOUS;
 use crate::identity::{Identity, ServiceAccount};
@@ -23,14 +27,23 @@ pub(crate) struct CompiledGrant {
 /// Who the caller has to be.
 #[derive(Debug)]
 pub(crate) enum Subject {
-    /// The bearer of the token with this SHA-256.
-    Token([u8; 32]),
+    /// The bearer of a token with one of these SHA-256: two while it is rotated.
+    Token(Vec<[u8; 32]>),
     /// A ServiceAccount of the cluster.
     ServiceAccount(ServiceAccount),
     /// Whoever an issuer says so of.
     Oidc(Oidc),
+    /// The bearer of a client's certificate.
+    Certificate(CertificateName),
     /// Whoever shows no credentials.
     Anonymous,
+}
+
+/// What a client's certificate has to say.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum CertificateName {
+    Uri(String),
+    Subject(String),
 }
 
 /// What an issuer has to say of the caller.
@@ -61,6 +74,7 @@ impl CompiledGrant {
                 "anonymous is reserved for requests without credentials",
             ));
         }
+        errors.extend(servers::check(&spec.servers));
         let subject = subject(namespace, spec).map_err(|fault| errors.push(fault)).ok();
         let expires_at = spec.expires_at.as_ref().map(|text| text.parse::<Timestamp>()).transpose();
         if expires_at.is_err() {
@@ -88,6 +102,7 @@ fn subject(namespace: &str, spec: &ToolGrantSpec) -> Result<Subject, FieldError>
         ("token", subject.token.is_some(), SubjectType::Token),
         ("serviceAccount", subject.service_account.is_some(), SubjectType::ServiceAccount),
         ("oidc", subject.oidc.is_some(), SubjectType::OIDC),
+        ("certificate", subject.certificate.is_some(), SubjectType::Certificate),
     ];
     for (part, present, type_) in parts {
         let path = format!("spec.subject.{part}");
@@ -112,10 +127,39 @@ fn subject(namespace: &str, spec: &ToolGrantSpec) -> Result<Subject, FieldError>
     if let Some(oidc) = &subject.oidc {
         return oidc_subject(oidc).map(Subject::Oidc);
     }
-    let digest = subject.token.as_ref().and_then(|token| digest(&token.sha256));
-    digest.map(Subject::Token).ok_or_else(|| {
-        FieldError::new("spec.subject.token.sha256", "must be 64 lower-case hexadecimal digits")
-    })
+    if let Some(certificate) = &subject.certificate {
+        return certificate_subject(certificate).map(Subject::Certificate);
+    }
+    match &subject.token {
+        Some(token) => token_subject(token).map(Subject::Token),
+        None => Err(FieldError::new("spec.subject.token", "is required for the type Token")),
+    }
+}
+
+fn certificate_subject(certificate: &CertificateSubject) -> Result<CertificateName, FieldError> {
+    match (&certificate.uri, &certificate.subject) {
+        (Some(uri), None) => Ok(CertificateName::Uri(uri.clone())),
+        (None, Some(subject)) => Ok(CertificateName::Subject(subject.clone())),
+        _ => Err(FieldError::new("spec.subject.certificate", "must have exactly one of uri and subject")),
+    }
+}
+
+fn token_subject(token: &TokenSubject) -> Result<Vec<[u8; 32]>, FieldError> {
+    let read = |field: &str, text: &str| {
+        let path = format!("spec.subject.token.{field}");
+        digest(text).ok_or_else(|| FieldError::new(path, "must be 64 lower-case hexadecimal digits"))
+    };
+    let mut digests = vec![read("sha256", &token.sha256)?];
+    if let Some(previous) = &token.previous_sha256 {
+        let previous = read("previousSha256", previous)?;
+        if digests.contains(&previous) {
+            // Whoever meant to rotate would take the old token for the new one.
+            let message = "must be of another token than sha256";
+            return Err(FieldError::new("spec.subject.token.previousSha256", message));
+        }
+        digests.push(previous);
+    }
+    Ok(digests)
 }
 
 fn oidc_subject(subject: &OidcSubject) -> Result<Oidc, FieldError> {

@@ -16,8 +16,8 @@ use crate::cost::{Charging, Weight};
 use crate::decimal::MILLION;
 use crate::path::Path;
 use crate::pattern::Pattern;
+use crate::store::Bound;
 use crate::target::Target;
-use crate::window::Bound;
 
 #[derive(Debug)]
 pub(crate) struct CompiledPolicy {
@@ -25,14 +25,16 @@ pub(crate) struct CompiledPolicy {
     mode: Mode,
     pub default: DefaultAction,
     pub hide: Vec<Pattern>,
+    // Where in `hide`.
+    hidden: Table<usize>,
     pub counters: Vec<Counter>,
     pub all_tools: Narrowing,
     /// Requests of the server that callers may be asked.
     pub server_requests: Vec<ServerRequest>,
     grants: Option<Vec<String>>,
-    tools: Table,
-    resources: Table,
-    prompts: Table,
+    tools: Table<Entry>,
+    resources: Table<Entry>,
+    prompts: Table<Entry>,
 }
 
 /// What narrows a target that is listed.
@@ -63,8 +65,10 @@ impl CompiledPolicy {
         let all_tools =
             all_tools.map(|all| compiler.narrowing("spec.allTools", &all.require, &all.deny_if, &all.limits));
         let hide = spec.hide.iter().enumerate();
-        let hide =
+        let hide: Vec<Pattern> =
             hide.filter_map(|(index, text)| compiler.pattern(&format!("spec.hide[{index}]"), text)).collect();
+        let mut hidden = Table::default();
+        hide.iter().enumerate().for_each(|(index, pattern)| hidden.add(pattern.clone(), index));
         if !compiler.errors.is_empty() {
             return Err(compiler.errors);
         }
@@ -75,6 +79,7 @@ impl CompiledPolicy {
             mode: spec.mode,
             default: spec.default,
             hide,
+            hidden,
             counters: compiler.counters.into_iter().map(CounterDraft::finish).collect(),
             all_tools: all_tools.unwrap_or_default(),
             server_requests: spec.server_requests.clone(),
@@ -83,6 +88,11 @@ impl CompiledPolicy {
             resources,
             prompts,
         })
+    }
+
+    /// Whether it decides or only watches.
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// Whether it only watches.
@@ -96,7 +106,7 @@ impl CompiledPolicy {
     }
 
     /// The entries of one kind.
-    pub(crate) fn table(&self, target: Target) -> &Table {
+    pub(crate) fn table(&self, target: Target) -> &Table<Entry> {
         match target {
             Target::Tool => &self.tools,
             Target::Resource => &self.resources,
@@ -104,22 +114,20 @@ impl CompiledPolicy {
         }
     }
 
-    /// Everything that narrows a target, with its pointer.
-    pub(crate) fn narrowings<'a>(
-        &'a self,
-        target: Target,
-        name: &'a str,
-    ) -> impl Iterator<Item = (String, &'a Narrowing)> {
-        let pointer = move |entry: &Entry| format!("{}/{}", target.member(), entry.key);
-        let entries = self.table(target).entries(name).map(move |entry| (pointer(entry), &entry.narrowing));
-        let all = (target == Target::Tool).then(|| ("allTools".to_owned(), &self.all_tools));
-        all.into_iter().chain(entries)
+    /// The pattern that hides a tool, the first of several.
+    pub(crate) fn hides(&self, tool: &str) -> Option<&Pattern> {
+        self.hidden.of(tool).min().and_then(|index| self.hide.get(*index))
     }
 
     /// The tools it names exactly.
     pub(crate) fn exact_names(&self) -> impl Iterator<Item = &str> {
-        let hidden = self.hide.iter().filter(|pattern| !pattern.is_glob()).map(Pattern::as_str);
-        self.tools.exact_names().chain(hidden)
+        self.named(Target::Tool)
+    }
+
+    /// What it names exactly of one kind.
+    pub(crate) fn named(&self, target: Target) -> impl Iterator<Item = &str> {
+        let hide = self.hide.iter().filter(move |pattern| target == Target::Tool && !pattern.is_glob());
+        self.table(target).exact_names().chain(hide.map(Pattern::as_str))
     }
 }
 
@@ -154,7 +162,7 @@ impl Compiler {
         self.errors.push(FieldError::new(path, message));
     }
 
-    fn table(&mut self, target: Target, entries: &BTreeMap<String, ToolEntry>) -> Table {
+    fn table(&mut self, target: Target, entries: &BTreeMap<String, ToolEntry>) -> Table<Entry> {
         let mut table = Table::default();
         for (key, entry) in entries {
             let path = member(&format!("spec.{}", target.member()), key);

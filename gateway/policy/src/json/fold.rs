@@ -16,12 +16,31 @@ pub fn fold(key: &str) -> impl Iterator<Item = char> + '_ {
 /// Whether `key` is another spelling of `name`, or `name` itself. `name` must be its own fold
 /// without regard to ASCII case, as every name of the protocol is.
 pub fn folds_to(key: &str, name: &str) -> bool {
+    // A letter is only ever compared as itself, so nearly every other key is told by its first one.
+    if let ([key, ..], [name, ..]) = (key.as_bytes(), name.as_bytes())
+        && is_plain_byte(*key)
+        && !key.eq_ignore_ascii_case(name)
+    {
+        return false;
+    }
     if is_plain(key) { key.eq_ignore_ascii_case(name) } else { fold(key).eq(fold(name)) }
+}
+
+/// Whether `key` is none of `names`, but another spelling of one. As for [`folds_to`], each must be its own fold.
+pub fn is_spelling(key: &str, names: &[&str]) -> bool {
+    if is_plain(key) {
+        return names.iter().any(|name| key.eq_ignore_ascii_case(name) && key != *name);
+    }
+    names.iter().any(|name| fold(key).eq(fold(name)))
 }
 
 /// Whether folding `key` is ASCII lower-casing and nothing else.
 pub(super) fn is_plain(key: &str) -> bool {
-    key.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    key.bytes().all(is_plain_byte)
+}
+
+fn is_plain_byte(byte: u8) -> bool {
+    (b' '..=b'~').contains(&byte)
 }
 
 /// Control characters and those that Unicode calls default-ignorable.
@@ -73,7 +92,14 @@ mod tests {
 
     #[test]
     fn other_names_stay_apart() {
-        for (name, key) in [("name", "names"), ("name", "nаme"), ("task", "taskId"), ("uri", "")] {
+        for (name, key) in [
+            ("_meta", "meta"),
+            ("_meta", "a_meta"),
+            ("name", "names"),
+            ("name", "nаme"),
+            ("task", "taskId"),
+            ("uri", ""),
+        ] {
             assert!(!folds_to(key, name), "{key:?} is not {name}");
         }
     }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, hash::RandomState};
 
 use super::{
     DEPTH_MAX, Json, JsonError, JsonErrorKind, MEMBERS_MAX, NUMBER_BYTES_MAX, Number, Object, Twins,
-    VALUES_MAX, twins,
+    VALUES_MAX, twins, words,
 };
 
 /// Reads one JSON document from `bytes`, keys that fold onto a sibling refused.
@@ -251,14 +251,12 @@ impl<'a> Parser<'a> {
     /// Up to the next quote or backslash.
     fn plain_run(&mut self) -> Result<&'a str, JsonError> {
         let start = self.position;
-        loop {
-            match self.peek() {
-                None => return Err(self.fault(JsonErrorKind::UnexpectedEnd)),
-                // Both are ASCII, so the slice ends on a character boundary.
-                Some(b'"' | b'\\') => return Ok(&self.text[start..self.position]),
-                Some(0..=0x1f) => return Err(self.fault(JsonErrorKind::ControlInString)),
-                Some(_) => self.position += 1,
-            }
+        self.position += words::plain_length(&self.bytes[start..]);
+        match self.peek() {
+            None => Err(self.fault(JsonErrorKind::UnexpectedEnd)),
+            // Both are ASCII, so the slice ends on a character boundary.
+            Some(b'"' | b'\\') => Ok(&self.text[start..self.position]),
+            Some(_) => Err(self.fault(JsonErrorKind::ControlInString)),
         }
     }
 

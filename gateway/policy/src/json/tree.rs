@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::decimal::Decimal;
+
 /// One JSON value. Strings and numbers borrow from the document where they can.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Json<'a> {
@@ -28,6 +30,21 @@ impl Number<'_> {
     /// The digits, sign, point and exponent, verbatim.
     pub fn text(&self) -> &str {
         &self.0
+    }
+
+    /// Whether a text of digits, with at most a sign and a point, says the same number. One that is too long to be
+    /// compared by value is compared by its digits.
+    pub fn equals(&self, text: &str) -> bool {
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let unsigned = text.strip_prefix('-').unwrap_or(text);
+        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+        if !digits(whole) || !digits(fraction) {
+            return false;
+        }
+        match (Decimal::parse(self.text()), Decimal::parse(text)) {
+            (Some(number), Some(said)) => number == said,
+            _ => text == self.text(),
+        }
     }
 }
 

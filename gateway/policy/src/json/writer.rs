@@ -1,6 +1,6 @@
 //! The canonical text of a tree: members in order, numbers verbatim, no white space.
 
-use super::{Json, Object};
+use super::{Json, Object, words};
 
 /// Appends the text of `value` to `out`.
 pub fn write(value: &Json<'_>, out: &mut Vec<u8>) {
@@ -53,7 +53,9 @@ pub fn write_object(object: &Object<'_>, out: &mut Vec<u8>) {
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = text.as_bytes();
-    let (mut written, mut index) = (0, 0);
+    let printable = words::printable_length(bytes);
+    out.extend_from_slice(&bytes[..printable]);
+    let (mut written, mut index) = (printable, printable);
     while index < bytes.len() {
         if !may_begin_an_escape(bytes[index]) {
             index += 1;
