@@ -1,7 +1,9 @@
 //! How long to wait after failures in a row.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// Doubles from the first wait to the last, and is up to a quarter longer by chance, so that those who failed together
 /// do not come back together.

@@ -1,19 +1,19 @@
-//! Objects as they were judged, so that each generation is judged once and not at every reconcile of every server that
-//! it concerns.
+//! Objects as they are judged. Of grants each generation is judged once; of policies, which are many and large, the judgement
+//! is not kept: what is in force at a server is in its bundle already, and is taken from there.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::Resource;
 use toolgate_crds::{ToolGrant, ToolGrantSpec, ToolPolicy, ToolPolicySpec};
-use toolgate_policy::Candidate;
+use toolgate_policy::{Candidate, References};
 
 use crate::raw::Raw;
+use crate::reconcile::memory::AppliedBundle;
 
-/// All policies and grants as they were judged.
+/// Objects as they are judged.
 #[derive(Debug, Default)]
 pub struct Candidates {
-    policies: Judged<ToolPolicySpec>,
     grants: Judged<ToolGrantSpec>,
 }
 
@@ -27,17 +27,33 @@ struct Judged<S>(Mutex<HashMap<String, Judgement<S>>>);
 impl Candidates {
     /// A policy as it is judged.
     pub fn policy(&self, policy: &Raw<ToolPolicy>) -> Arc<Candidate<ToolPolicySpec>> {
-        self.policies.judge(policy, || Candidate::policy(&policy.whole()))
+        Arc::new(Candidate::policy(&policy.whole()))
+    }
+
+    /// A policy of which this process has applied this very generation already, so that it need not be judged again.
+    pub fn applied(
+        policy: &Raw<ToolPolicy>,
+        applied: Option<&AppliedBundle>,
+    ) -> Option<Candidate<ToolPolicySpec>> {
+        let policies = &applied?.bundle.policies;
+        let found = policies.binary_search_by(|bundled| bundled.name.as_str().cmp(policy.name())).ok()?;
+        let bundled = &policies[found];
+        let is_same = bundled.uid == policy.uid() && bundled.generation == policy.generation();
+        let spec = bundled.spec.clone().filter(|_| is_same)?;
+        Some(Candidate {
+            namespace: policy.namespace().to_owned(),
+            name: policy.name().to_owned(),
+            uid: policy.uid().to_owned(),
+            generation: policy.generation(),
+            spec: Ok(spec),
+            labels: policy.labels().clone(),
+            servers: References::of_policy(&policy.spec("targetRefs")),
+        })
     }
 
     /// A grant as it is judged.
     pub fn grant(&self, grant: &Raw<ToolGrant>) -> Arc<Candidate<ToolGrantSpec>> {
         self.grants.judge(grant, || Candidate::grant(&grant.whole()))
-    }
-
-    /// Forgets policies that are not there any more, by UID.
-    pub fn forget_policies(&self, is_gone: impl Fn(&str) -> bool) {
-        self.policies.lock().retain(|uid, _| !is_gone(uid));
     }
 
     /// Forgets grants that are not there any more, by UID.

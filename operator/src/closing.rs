@@ -5,7 +5,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// How long a refusal is remembered. Another namespace may take the name then.
 const REMEMBERED: Duration = Duration::from_secs(10);

@@ -2,21 +2,21 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use toolgate_crds::status::condition::{ACCEPTED, PROGRAMMED, READY, STALLED};
+use toolgate_crds::status::condition::{ACCEPTED, COUNTERS_AVAILABLE, PROGRAMMED, REACHABLE, READY, STALLED};
 
 /// The most characters of a condition's message that the API conventions allow.
 pub const MESSAGE_CHARACTERS_MAX: usize = 32_768;
 
 /// The condition types that the operator writes. Others are somebody else's.
-const OURS: [&str; 4] = [ACCEPTED, PROGRAMMED, READY, STALLED];
+const OURS: [&str; 6] = [ACCEPTED, COUNTERS_AVAILABLE, PROGRAMMED, REACHABLE, READY, STALLED];
 
 /// What a condition is to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// The condition's type.
     pub type_: &'static str,
-    /// Whether it holds.
-    pub holds: bool,
+    /// Whether it holds; None while that is unknown.
+    pub holds: Option<bool>,
     /// Why, as one CamelCase word.
     pub reason: &'static str,
     /// Why, for people.
@@ -26,7 +26,12 @@ pub struct Wanted {
 impl Wanted {
     /// A condition to write.
     pub fn new(type_: &'static str, holds: bool, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { type_, holds, reason, message: message.into() }
+        Self { type_, holds: Some(holds), reason, message: message.into() }
+    }
+
+    /// A condition of which it is not known whether it holds.
+    pub fn unknown(type_: &'static str, message: impl Into<String>) -> Self {
+        Self { type_, holds: None, reason: "Pending", message: message.into() }
     }
 
     /// The same said by another condition.
@@ -46,13 +51,22 @@ pub fn written(
     wanted.into_iter().map(|wanted| one(wanted, previous, generation, now)).collect()
 }
 
+/// Whether the operator writes conditions of a type.
+pub fn is_ours(type_: &str) -> bool {
+    OURS.contains(&type_)
+}
+
 /// The conditions that the operator wrote, without those of others.
 pub fn ours(conditions: Vec<Condition>) -> Vec<Condition> {
-    conditions.into_iter().filter(|condition| OURS.contains(&condition.type_.as_str())).collect()
+    conditions.into_iter().filter(|condition| is_ours(&condition.type_)).collect()
 }
 
 fn one(wanted: Wanted, previous: &[Condition], generation: i64, now: Timestamp) -> Condition {
-    let status = if wanted.holds { "True" } else { "False" };
+    let status = match wanted.holds {
+        Some(true) => "True",
+        Some(false) => "False",
+        None => "Unknown",
+    };
     let last = previous.iter().find(|last| last.type_ == wanted.type_ && last.status == status);
     // A status keeps whole seconds.
     let seconds = Timestamp::from_second(now.as_second()).unwrap_or(now);

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::metrics::Metrics;
+use crate::pulse::Pulse;
 
 /// How long a client has to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,7 +25,7 @@ pub const CONNECTIONS_MAX: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `/livez`, `/readyz` and `/metrics`. It has no end.
-pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
+pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, pulse: Pulse) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
@@ -36,10 +37,11 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
                 continue;
             }
         };
-        let metrics = metrics.clone();
+        let (metrics, pulse) = (metrics.clone(), pulse.clone());
         tokio::spawn(async move {
-            let service =
-                service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request, &metrics))));
+            let service = service_fn(|request| {
+                std::future::ready(Ok::<_, Infallible>(answer(&request, &metrics, &pulse)))
+            });
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
             if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
@@ -50,12 +52,12 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, metrics: &Metrics, pulse: &Pulse) -> Response<Full<Bytes>> {
     if request.method() != Method::GET {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET");
     }
     match request.uri().path() {
-        "/livez" => plain(StatusCode::OK, "ok"),
+        "/livez" => liveness(&pulse.wedged()),
         "/readyz" if metrics.is_ready() => plain(StatusCode::OK, "ok"),
         "/readyz" => plain(StatusCode::SERVICE_UNAVAILABLE, "the caches are not filled yet"),
         "/metrics" => {
@@ -68,8 +70,15 @@ fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes
     }
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+fn liveness(wedged: &[String]) -> Response<Full<Bytes>> {
+    if wedged.is_empty() {
+        return plain(StatusCode::OK, "ok");
+    }
+    plain(StatusCode::INTERNAL_SERVER_ERROR, format!("these stand still: {}", wedged.join(", ")))
+}
+
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
     response
 }

@@ -29,6 +29,9 @@ pub const HASH: &str = "toolgate.dev/hash";
 /// The annotation with the digest of what the operator applied, so that a field which is no longer wanted is noticed.
 pub const APPLIED: &str = "toolgate.dev/applied";
 
+/// The annotation of a Deployment whose number of pods is an autoscaler's to decide.
+pub const AUTOSCALED: &str = "toolgate.dev/autoscaled";
+
 /// The product's name, as labels say it.
 const PRODUCT: &str = "toolgate";
 /// The part that runs in front of a server.

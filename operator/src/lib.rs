@@ -16,15 +16,20 @@
 
 pub mod backoff;
 pub mod candidates;
+pub mod check;
 pub mod child;
 pub mod closing;
 pub mod conditions;
 pub mod gateways;
 pub mod http;
+pub mod http_route;
 pub mod labels;
+pub mod lease;
 pub mod ledger;
 pub mod metrics;
 pub mod names;
+pub mod patience;
+pub mod pulse;
 pub mod queue;
 pub mod raw;
 pub mod reconcile;
@@ -33,5 +38,6 @@ pub mod scope;
 pub mod settings;
 pub mod status;
 pub mod stores;
+pub mod transitions;
 pub mod view;
 pub mod watch;

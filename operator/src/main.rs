@@ -3,6 +3,7 @@
 use anyhow::Context;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
+use toolgate_operator::check::{self, Check};
 use toolgate_operator::run::run;
 use toolgate_operator::settings::{LogFormat, Settings};
 use tracing_subscriber::EnvFilter;
@@ -12,6 +13,9 @@ async fn main() -> anyhow::Result<()> {
     // First of all: whoever makes a TLS connection later finds exactly one provider.
     let installed = rustls::crypto::ring::default_provider().install_default();
     installed.map_err(|_| anyhow::anyhow!("another TLS provider is installed already"))?;
+    if std::env::args_os().nth(1).is_some_and(|word| word == check::COMMAND) {
+        return Ok(check::run(&Check::parse_from(std::env::args_os().skip(1))).await?);
+    }
     let settings = Settings::parse();
     log(&settings)?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened to")?;

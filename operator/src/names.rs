@@ -6,6 +6,8 @@ use sha2::{Digest, Sha256};
 pub const LABEL_CHARACTERS_MAX: usize = 63;
 /// What the name of every child ends with.
 const SUFFIX: &str = "-toolgate";
+/// What the name of the child that concerns the guarded server's own pods ends with.
+const SERVER_SUFFIX: &str = "-toolgate-server";
 /// Hexadecimal digits that tell shortened names apart.
 const DIGEST_CHARACTERS: usize = 10;
 
@@ -17,6 +19,12 @@ pub fn child(server: &str, uid: &str) -> String {
     if is_dns_label(&plain) { plain } else { shortened(server, uid, SUFFIX) }
 }
 
+/// The name of the NetworkPolicy for the guarded server's own pods: `<server>-toolgate-server`.
+pub fn server_network_policy(server: &str, uid: &str) -> String {
+    let plain = format!("{server}{SERVER_SUFFIX}");
+    if is_dns_label(&plain) { plain } else { shortened(server, uid, SERVER_SUFFIX) }
+}
+
 /// The server's name as the value of a label: itself, or shortened and made unique by the UID.
 pub fn label_value(server: &str, uid: &str) -> String {
     if server.len() <= LABEL_CHARACTERS_MAX { server.to_owned() } else { shortened(server, uid, "") }
@@ -25,6 +33,11 @@ pub fn label_value(server: &str, uid: &str) -> String {
 /// The name of the volume for a Secret. It says nothing but that Secrets are not confused.
 pub fn credential_volume(secret: &str) -> String {
     format!("credential-{}", digest(secret))
+}
+
+/// The name of the volume for a ConfigMap with certificates.
+pub fn certificates_volume(config_map: &str) -> String {
+    format!("certificates-{}", digest(config_map))
 }
 
 fn shortened(server: &str, uid: &str, suffix: &str) -> String {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures::{FutureExt, Stream, StreamExt, stream};
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::backoff::Waits;
 use crate::metrics::{Metrics, Outcome};
+use crate::pulse::{Beat, Pulse};
 use crate::raw::Raw;
 use crate::scope::Scope;
 
@@ -21,29 +23,51 @@ use crate::scope::Scope;
 pub const CONCURRENT_MAX: u16 = 16;
 /// The most requests that wait to be taken into a queue; whoever brings more has to wait.
 pub const REQUESTS_MAX: usize = 1024;
+/// How long requests wait, none of them taken, until the queue is taken for one that stands still.
+const WEDGED_AFTER: Duration = Duration::from_mins(3);
+/// The longest that one reconcile may take. Each of its requests has a limit of its own; this is for what nobody thought of.
+pub const RECONCILE_MAX: Duration = Duration::from_mins(2);
 /// The waits after failures in a row of one object.
 const WAITS: Waits = Waits { first: Duration::from_secs(1), last: Duration::from_mins(5) };
 
 /// Where requests for objects of the kind `K` are put.
 #[derive(Debug)]
-pub struct Queue<K: Resource<DynamicType = ()>>(mpsc::Sender<ObjectRef<Raw<K>>>);
+pub struct Queue<K: Resource<DynamicType = ()>> {
+    requests: mpsc::Sender<ObjectRef<Raw<K>>>,
+    beat: Beat,
+}
 
 /// Where requests come out again.
-pub type Requests<K> = mpsc::Receiver<ObjectRef<Raw<K>>>;
+#[derive(Debug)]
+pub struct Requests<K: Resource<DynamicType = ()>> {
+    requests: mpsc::Receiver<ObjectRef<Raw<K>>>,
+    beat: Beat,
+}
 
 /// Failures in a row, by object.
 type Failures = Arc<Mutex<HashMap<String, u32>>>;
 
+/// Why a reconcile came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum Failed<E: std::error::Error + 'static> {
+    #[error(transparent)]
+    Itself(E),
+    #[error("it took longer than {} seconds", RECONCILE_MAX.as_secs())]
+    TooLong,
+}
+
 impl<K: Resource<DynamicType = ()>> Queue<K> {
     /// A queue and its other end.
-    pub fn new() -> (Self, Requests<K>) {
+    pub fn new(name: &str, pulse: &Pulse) -> (Self, Requests<K>) {
         let (requests_tx, requests_rx) = mpsc::channel(REQUESTS_MAX);
-        (Self(requests_tx), requests_rx)
+        let beat = pulse.part(name, WEDGED_AFTER);
+        (Self { requests: requests_tx, beat: beat.clone() }, Requests { requests: requests_rx, beat })
     }
 
     /// Asks for an object to be reconciled. After the end of the queue nothing happens.
     pub async fn request(&self, namespace: &str, name: &str) {
-        let _ = self.0.send(ObjectRef::new(name).within(namespace)).await;
+        self.beat.has_work();
+        let _ = self.requests.send(ObjectRef::new(name).within(namespace)).await;
     }
 }
 
@@ -70,7 +94,8 @@ where
         let running = reconcile(object, scope);
         async move {
             let start = Instant::now();
-            let result = running.await;
+            let result = tokio::time::timeout(RECONCILE_MAX, running).await;
+            let result = result.map_or(Err(Failed::TooLong), |result| result.map_err(Failed::Itself));
             count(&metrics, kind, result.is_ok(), start.elapsed());
             if result.is_ok() {
                 locked(&succeeded).remove(&key);
@@ -79,8 +104,9 @@ where
         }
         .boxed()
     };
-    let backoff =
-        move |object: Arc<Raw<K>>, _: &E, _: Arc<Scope>| Action::requeue(backoff(&failures, &key(&object)));
+    let backoff = move |object: Arc<Raw<K>>, _: &Failed<E>, _: Arc<Scope>| {
+        Action::requeue(backoff(&failures, &key(&object)))
+    };
     let config = Config::default().concurrency(CONCURRENT_MAX);
     applier(measured, backoff, scope.clone(), store.clone(), stopping(requests, stop), config).for_each(
         move |result| {
@@ -104,7 +130,19 @@ fn stopping<K: Resource<DynamicType = ()>>(
     mut requests: Requests<K>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> impl Stream<Item = Result<ObjectRef<Raw<K>>, std::convert::Infallible>> {
-    stream::poll_fn(move |context| requests.poll_recv(context)).map(Ok).take_until(stop.boxed())
+    stream::poll_fn(move |context| requests.poll(context)).map(Ok).take_until(stop.boxed())
+}
+
+impl<K: Resource<DynamicType = ()>> Requests<K> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<ObjectRef<Raw<K>>>> {
+        let polled = self.requests.poll_recv(context);
+        if self.requests.is_empty() {
+            self.beat.rests();
+        } else {
+            self.beat.goes_on();
+        }
+        polled
+    }
 }
 
 fn count(metrics: &Metrics, kind: &str, succeeded: bool, duration: Duration) {

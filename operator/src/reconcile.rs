@@ -20,11 +20,13 @@ use toolgate_crds::status::McpServerStatus;
 
 use crate::conditions;
 use crate::ledger::{Entry, ServerKey};
+use crate::names;
 use crate::raw::Raw;
 use crate::scope::Scope;
 use apply::{Applied, Cause, Failure, Making};
 use observe::Observed;
 use report::{Reported, Reporting};
+use validate::Validated;
 
 /// How long nothing is looked at when nothing happens.
 pub const RESYNC: Duration = Duration::from_mins(5);
@@ -53,22 +55,12 @@ pub async fn reconcile(server: Arc<Raw<McpServer>>, scope: Arc<Scope>) -> Result
     let memory = scope.ledger.memory(&key, server.uid());
     let observed = observe::observe(&scope.stores, server, memory);
     let floor = revision_floor(&scope, &observed).await;
-    let validated = validate::validate(&observed, &scope.candidates, floor);
-    let applied = match &validated.bundle {
-        Some((bundle, hash)) => {
-            let prepared = build::build(bundle, hash, &scope.settings);
-            let target = apply::Target {
-                client: &scope.client,
-                metrics: &scope.metrics,
-                namespace: observed.server.namespace(),
-                owner: observed.server.uid(),
-                making: making(&scope, &observed.server),
-            };
-            let bundle = (bundle.clone(), hash.clone());
-            apply::apply(&target, &prepared, bundle, &observed.children, &observed.memory).await
-        }
-        None => Applied::nothing(),
-    };
+    let validated = validate::validate(&observed, &scope.candidates, &scope.settings, floor);
+    let applied = applied(&scope, &observed, &validated).await;
+    if let Some(failure) = applied.failures.iter().find(|failure| failure.cause == Cause::Outdated) {
+        // What was looked at is not what is there, so nothing can be said of it. The caches will know soon.
+        return Err(ReconcileError::Apply(failure.clone()));
+    }
     let answers = scope.gateways.ask(&observed.pods).await;
     let reporting = Reporting {
         observed: &observed,
@@ -78,7 +70,7 @@ pub async fn reconcile(server: Arc<Raw<McpServer>>, scope: Arc<Scope>) -> Result
         now: Timestamp::now(),
     };
     let reported = report::report(&reporting);
-    let ask_again = reported.ask_again.then(|| poll_after(reported.memory.polls));
+    let wait = if reported.ask_again { poll_after(reported.memory.polls) } else { reported.rest };
     tell(&scope, &key, &observed, reported).await?;
     match applied.failures.into_iter().next() {
         Some(failure) if failure.cause == Cause::Closing => {
@@ -86,8 +78,27 @@ pub async fn reconcile(server: Arc<Raw<McpServer>>, scope: Arc<Scope>) -> Result
             Err(ReconcileError::Apply(failure))
         }
         Some(failure) => Err(ReconcileError::Apply(failure)),
-        None => Ok(Action::requeue(ask_again.unwrap_or(RESYNC))),
+        None => Ok(Action::requeue(wait)),
     }
+}
+
+async fn applied(scope: &Scope, observed: &Observed, validated: &Validated) -> Applied {
+    let server = &observed.server;
+    if let Some(too_large) = &validated.too_large {
+        let name = names::child(server.name(), server.uid());
+        return Applied::too_large(&observed.memory, observed.previous.as_ref(), name, too_large);
+    }
+    let Some((bundle, packed)) = &validated.bundle else { return Applied::nothing() };
+    let prepared = build::build(bundle, packed, &scope.settings);
+    let target = apply::Target {
+        client: &scope.client,
+        metrics: &scope.metrics,
+        namespace: server.namespace(),
+        owner: server.uid(),
+        making: making(scope, server),
+    };
+    apply::apply(&target, &prepared, (bundle.clone(), packed.clone()), &observed.children, &observed.memory)
+        .await
 }
 
 fn making(scope: &Scope, server: &Raw<McpServer>) -> Making {
@@ -118,7 +129,7 @@ async fn tell(
     observed: &Observed,
     reported: Reported,
 ) -> Result<(), ReconcileError> {
-    let Reported { status, views, memory, ask_again: _ } = reported;
+    let Reported { status, views, memory, .. } = reported;
     let entry = Entry { uid: observed.server.uid().to_owned(), memory, views };
     let changed = scope.ledger.publish(key, entry);
     scope.pass_on(key, changed).await;

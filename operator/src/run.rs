@@ -8,17 +8,22 @@ use futures::FutureExt;
 use futures::future::join_all;
 use kube::{Client, Config};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
+use crate::gateways::Gateways;
 use crate::http;
+use crate::lease::Election;
 use crate::metrics::Metrics;
+use crate::patience::{ANSWER_TIMEOUT, fenced, patient};
+use crate::pulse::Pulse;
 use crate::scope::{self, Parts};
 use crate::settings::Settings;
 use crate::watch::WATCH_SECONDS;
 
-/// How long the API server has for an answer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the API server may be silent in the midst of an answer.
+const PAUSE: Duration = ANSWER_TIMEOUT;
 /// How long a watch may be silent: longer than the API server keeps one open.
-const WATCH_SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 15);
+const WATCH_PAUSE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
 
 /// Why the operator cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -43,15 +48,44 @@ pub async fn run(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
     let config = Config::infer().await.map_err(RunError::Config)?;
-    let client = client(&config, REQUEST_TIMEOUT)?;
-    let watching = self::client(&config, WATCH_SILENCE)?;
-    let metrics = Arc::new(Metrics::new());
+    let client = patient(&client(&config, PAUSE)?, None);
+    let watching = self::client(&config, WATCH_PAUSE)?;
+    let (metrics, pulse) = (Arc::new(Metrics::new()), Pulse::default());
     let listener = TcpListener::bind(settings.listen).await.map_err(RunError::Listen)?;
     tracing::info!(listen = %settings.listen, cluster = %config.cluster_url, "started");
-    let stop = stop.boxed().shared();
-    let parts =
-        Parts { client, watching, namespace: None, settings: settings.gateways(), metrics: metrics.clone() };
-    let scopes: Vec<Parts> = match settings.watch_namespace.as_slice() {
+    let campaign = settings.campaign(&config.default_namespace);
+    let mut election = campaign.map(|campaign| Election::new(client.clone(), campaign, metrics.clone()));
+    // The sender of the one that leads without an election is kept to the end.
+    let (_alone, alone) = watch::channel(true);
+    metrics.leads(election.is_none());
+    let parts = Parts {
+        client: election.as_ref().map_or(client.clone(), |election| fenced(&client, &election.tenure())),
+        watching,
+        namespace: None,
+        settings: settings.gateways(),
+        gateways: Gateways::new(),
+        metrics: metrics.clone(),
+        pulse: pulse.clone(),
+        identity: settings.identity(),
+        leading: election.as_ref().map_or(alone, Election::leading),
+    };
+    let working = work(parts, &settings.watch_namespace, &mut election, stop);
+    tokio::select! {
+        () = working => tracing::info!("stopped"),
+        () = http::serve(listener, metrics.clone(), pulse) => {}
+    }
+    Ok(())
+}
+
+// Until `stop`; then what is under way is finished, and only then may another operator lead.
+async fn work(
+    parts: Parts,
+    namespaces: &[String],
+    election: &mut Option<Election>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
+    let (metrics, stop) = (parts.metrics.clone(), stop.boxed().shared());
+    let scopes: Vec<Parts> = match namespaces {
         [] => vec![parts],
         namespaces => namespaces
             .iter()
@@ -66,15 +100,21 @@ pub async fn run(
         }
     };
     let running = join_all(scopes.into_iter().map(|parts| scope::run(parts, filled, stop.clone())));
+    let Some(election) = election else {
+        running.await;
+        return;
+    };
     tokio::select! {
-        _ = running => tracing::info!("stopped"),
-        () = http::serve(listener, metrics.clone()) => {}
+        _ = running => {}
+        () = election.run() => {}
     }
-    Ok(())
+    election.release().await;
 }
 
-fn client(config: &Config, silence: Duration) -> Result<Client, RunError> {
+fn client(config: &Config, pause: Duration) -> Result<Client, RunError> {
     let mut config = config.clone();
-    config.read_timeout = Some(silence);
+    config.read_timeout = Some(pause);
+    // Every object and every watch has waits of its own.
+    config.default_retry = false;
     Client::try_from(config).map_err(RunError::Client)
 }

@@ -7,28 +7,32 @@ mod standing;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::labels::MANAGER;
 use crate::metrics::Metrics;
 use crate::raw::Raw;
+use crate::transitions::{Teller, Transition, transitions};
 use crate::view::View;
 
 /// How long the cache may take to have what was written; afterwards it is believed again.
 const CATCH_UP: Duration = Duration::from_secs(5);
 
-/// A server that an object names, or that knows it.
+/// A server that an object is for, or that knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     /// The server's name.
     pub server: String,
-    /// Whether the object names it.
+    /// Whether the object is for it: names it, or selects it by its labels.
     pub named: bool,
     /// Whether it exists.
     pub exists: bool,
@@ -40,6 +44,7 @@ pub struct Target {
 pub struct Statuses {
     client: Client,
     metrics: Arc<Metrics>,
+    teller: Teller,
     // By the object's UID. An entry goes as soon as the cache has caught up.
     written: Mutex<HashMap<String, Written>>,
 }
@@ -52,8 +57,8 @@ struct Written {
 
 impl Statuses {
     /// Writes to an API server.
-    pub fn new(client: Client, metrics: Arc<Metrics>) -> Self {
-        Self { client, metrics, written: Mutex::default() }
+    pub fn new(client: Client, metrics: Arc<Metrics>, teller: Teller) -> Self {
+        Self { client, metrics, teller, written: Mutex::default() }
     }
 
     /// Writes a status that differs from the stored one. An object that is gone needs none.
@@ -82,12 +87,14 @@ impl Statuses {
         match api.patch_status(object.name(), &parameters, &Patch::Apply(&patch)).await {
             Ok(result) => {
                 self.metrics.written(&format!("{}/status", K::kind(&())));
+                self.teller.tell(turned(object, &patch["status"]), &object.object_ref(&()));
                 if let Some(version) = version(&result) {
                     self.lock().insert(object.uid().to_owned(), Written { version, at: Instant::now() });
                 }
                 Ok(())
             }
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {
+            // One that was made anew under its name is no such object, but a conflict: then the cache will know it soon.
+            Err(kube::Error::Api(status)) if status.code == 404 => {
                 tracing::debug!(kind = %K::kind(&()), name = object.name(), "gone before its status was written");
                 Ok(())
             }
@@ -112,6 +119,14 @@ impl fmt::Debug for Statuses {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Statuses").finish_non_exhaustive()
     }
+}
+
+fn turned<K>(object: &Raw<K>, status: &Value) -> Vec<Transition> {
+    transitions(&conditions(&object.stored_status()), &conditions(status))
+}
+
+fn conditions(status: &Value) -> Vec<Condition> {
+    serde_json::from_value(status["conditions"].clone()).unwrap_or_default()
 }
 
 // Versions of one object grow; a version that is no number is not compared.

@@ -19,6 +19,7 @@ use toolgate_operator::reconcile::build::build;
 use toolgate_operator::reconcile::memory::Memory;
 use toolgate_operator::reconcile::observe::Observed;
 use toolgate_operator::status::Statuses;
+use toolgate_operator::transitions::teller;
 use world::{NAMESPACE, SERVER_UID, UPSTREAM, observed, policy, server, settings, validated};
 
 /// Everything, in the order in which it is written.
@@ -42,7 +43,7 @@ fn path(child: &str) -> String {
 
 /// The children as a watch would have them.
 fn live(api: &Api) -> BTreeMap<ChildKind, Value> {
-    let children = ChildKind::ALL.into_iter().zip(ALL);
+    let children = ChildKind::ALL.into_iter().filter(|kind| kind.is_always_there()).zip(ALL);
     children.filter_map(|(kind, child)| Some((kind, api.get(&path(child))?))).collect()
 }
 
@@ -52,12 +53,12 @@ async fn applied(api: &Api, tools: &str, memory: &Memory) -> Applied {
 
 async fn applied_to(api: &Api, tools: &str, memory: &Memory, making: Making) -> Applied {
     let observed = Observed { policies: vec![policy("narrow", 1, tools)], ..observed(server(1, UPSTREAM)) };
-    let (bundle, hash) = validated(&observed).bundle.unwrap();
-    let prepared = build(&bundle, &hash, &settings());
+    let (bundle, packed) = validated(&observed).bundle.unwrap();
+    let prepared = build(&bundle, &packed, &settings());
     let (client, metrics) = (api.client(), Metrics::new());
     let (namespace, owner) = (NAMESPACE, SERVER_UID);
     let target = Target { client: &client, metrics: &metrics, namespace, owner, making };
-    apply(&target, &prepared, (bundle, hash), &live(api), memory).await
+    apply(&target, &prepared, (bundle, packed), &live(api), memory).await
 }
 
 async fn first(api: &Api) -> Applied {
@@ -243,7 +244,8 @@ fn without_version(mut object: Value) -> Value {
 #[tokio::test]
 async fn a_status_is_not_written_twice_before_the_first_is_seen() {
     let api = Api::default();
-    let statuses = Statuses::new(api.client(), std::sync::Arc::new(Metrics::new()));
+    let statuses =
+        Statuses::new(api.client(), std::sync::Arc::new(Metrics::new()), teller(api.client(), "alone").0);
     let mut object = (*policy("narrow", 1, "")).clone();
     object.metadata.resource_version = Some("0".to_owned());
     let status = json!({"observedGeneration": 1});

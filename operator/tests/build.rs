@@ -7,9 +7,10 @@ mod world;
 
 use serde_json::{Value, json};
 use toolgate_operator::child::ChildKind;
-use toolgate_operator::names::credential_volume;
+use toolgate_operator::names::{certificates_volume, credential_volume};
 use toolgate_operator::reconcile::build::{GatewaySettings, Prepared, build};
 use toolgate_operator::reconcile::observe::Observed;
+use toolgate_policy::SHARDS_MAX;
 use world::{
     CHILD, NAMESPACE, SERVER, SERVER_UID, UPSTREAM, grant, observed, policy, server, settings, validated,
 };
@@ -20,8 +21,8 @@ fn prepared_with(spec: &str, settings: &GatewaySettings) -> Prepared {
         grants: vec![grant("robot", 1, "")],
         ..observed(server(1, spec))
     };
-    let (bundle, hash) = validated(&observed).bundle.unwrap();
-    build(&bundle, &hash, settings)
+    let (bundle, packed) = validated(&observed).bundle.unwrap();
+    build(&bundle, &packed, settings)
 }
 
 fn prepared(spec: &str) -> Prepared {
@@ -79,7 +80,7 @@ fn the_bundle_is_in_a_config_map_that_says_what_it_is() {
 }
 
 #[test]
-fn the_account_may_watch_its_own_bundle_and_nothing_else() {
+fn the_account_may_watch_its_own_bundle_read_its_parts_and_nothing_else() {
     let Prepared { service_account, role, role_binding, .. } = prepared(UPSTREAM);
     assert_eq!(
         json!(service_account),
@@ -90,18 +91,18 @@ fn the_account_may_watch_its_own_bundle_and_nothing_else() {
             "automountServiceAccountToken": false,
         })
     );
+    let rule = |names: Value, verbs: &[&str]| json!({"apiGroups": [""], "resources": ["configmaps"], "resourceNames": names, "verbs": verbs});
+    let parts: Vec<String> = ["even", "odd"]
+        .into_iter()
+        .flat_map(|half| (0..SHARDS_MAX).map(move |number| format!("{CHILD}-{half}-{number}")))
+        .collect();
     assert_eq!(
         json!(role),
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "Role",
             "metadata": metadata(),
-            "rules": [{
-                "apiGroups": [""],
-                "resources": ["configmaps"],
-                "resourceNames": [CHILD],
-                "verbs": ["get", "list", "watch"],
-            }],
+            "rules": [rule(json!([CHILD]), &["get", "list", "watch"]), rule(json!(parts), &["get"])],
         })
     );
     assert_eq!(
@@ -136,16 +137,27 @@ fn the_service_leads_to_the_gateways() {
     }
 }
 
+fn probe(path: &str, period: i32, timeout: i32, failures: i32) -> Value {
+    json!({
+        "httpGet": {"path": path, "port": "admin", "scheme": "HTTP"},
+        "periodSeconds": period,
+        "failureThreshold": failures,
+        "timeoutSeconds": timeout,
+    })
+}
+
+fn spread(key: &str) -> Value {
+    json!({
+        "maxSkew": 1,
+        "topologyKey": key,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": selector()},
+        "matchLabelKeys": ["pod-template-hash"],
+    })
+}
+
 #[test]
 fn the_deployment_runs_the_gateway_with_as_few_rights_as_it_needs() {
-    let probe = |path: &str, period: i32, timeout: i32, failures: i32| {
-        json!({
-            "httpGet": {"path": path, "port": "admin", "scheme": "HTTP"},
-            "periodSeconds": period,
-            "failureThreshold": failures,
-            "timeoutSeconds": timeout,
-        })
-    };
     let container = json!({
         "name": "gateway",
         "image": "registry.example/gate:7",
@@ -154,10 +166,12 @@ fn the_deployment_runs_the_gateway_with_as_few_rights_as_it_needs() {
             "--bundle", "/etc/toolgate/bundle/bundle.json",
             "--watch", "shop/crm-toolgate",
             "--credentials", "/etc/toolgate/credentials",
+            "--certificates", "/etc/toolgate/certificates",
             "--listen", "0.0.0.0:8080",
             "--admin", "0.0.0.0:9090",
             "--drain-seconds", "5",
             "--audience", "http://crm-toolgate.shop.svc/mcp",
+            "--audit", "stdout",
         ],
         "ports": [
             {"name": "mcp", "containerPort": 8080, "protocol": "TCP"},
@@ -192,6 +206,10 @@ fn the_deployment_runs_the_gateway_with_as_few_rights_as_it_needs() {
                     "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
                     "volumes": [{"name": "bundle", "configMap": {"name": CHILD}}],
                     "containers": [container],
+                    "topologySpreadConstraints": [
+                        spread("topology.kubernetes.io/zone"),
+                        spread("kubernetes.io/hostname"),
+                    ],
                 },
             },
         },
@@ -204,8 +222,8 @@ fn an_edit_of_a_policy_leaves_the_pods_alone() {
     let deployment = |tools: &str| {
         let observed =
             Observed { policies: vec![policy("narrow", 2, tools)], ..observed(server(1, UPSTREAM)) };
-        let (bundle, hash) = validated(&observed).bundle.unwrap();
-        json!(build(&bundle, &hash, &settings()).deployment)
+        let (bundle, packed) = validated(&observed).bundle.unwrap();
+        json!(build(&bundle, &packed, &settings()).deployment)
     };
     assert_eq!(deployment("tools: {read: {}}"), deployment("tools: {read: {action: deny}}"));
 }
@@ -243,6 +261,38 @@ upstream:
 }
 
 #[test]
+fn the_stores_password_and_whose_certificates_are_trusted_are_mounted_by_name() {
+    let spec = r"
+upstream:
+  url: https://crm-mcp:3001/mcp
+  certificateAuthority: {configMapKeyRef: {name: ours, key: server.crt}}
+counters:
+  redis:
+    url: rediss://store:6379
+    secretKeyRef: {name: store, key: password}
+    certificateAuthority: {secretKeyRef: {name: store, key: ca.crt}}
+gateway: {replicas: 3}
+";
+    let deployment = json!(prepared(spec).deployment);
+    let pod = &deployment["spec"]["template"]["spec"];
+    let (store, ours) = (credential_volume("store"), certificates_volume("ours"));
+    let item = |key: &str| json!({"key": key, "path": key});
+    assert_eq!(
+        pod["volumes"],
+        json!([
+            {"name": "bundle", "configMap": {"name": CHILD}},
+            {"name": store, "secret": {"secretName": "store", "items": [item("ca.crt"), item("password")]}},
+            {"name": ours, "configMap": {"name": "ours", "items": [item("server.crt")]}},
+        ])
+    );
+    assert_eq!(
+        pod["containers"][0]["volumeMounts"][2],
+        json!({"name": ours, "mountPath": "/etc/toolgate/certificates/ours", "readOnly": true})
+    );
+    assert_eq!(deployment["spec"]["replicas"], 3);
+}
+
+#[test]
 fn the_server_and_the_settings_say_how_pods_are_run() {
     let spec = format!(
         "{UPSTREAM}\ngateway: {{replicas: 0, resources: {{limits: {{memory: 99Mi}}, requests: {{cpu: 7m}}}}}}"
@@ -261,7 +311,9 @@ fn the_server_and_the_settings_say_how_pods_are_run() {
 #[test]
 fn every_child_carries_the_digest_of_what_is_wanted() {
     let children = prepared(UPSTREAM).children();
-    assert_eq!(children.each_ref().map(|child| child.kind), ChildKind::ALL);
+    let kinds: Vec<ChildKind> = children.iter().map(|child| child.kind).collect();
+    let always: Vec<ChildKind> = ChildKind::ALL.into_iter().filter(|kind| kind.is_always_there()).collect();
+    assert_eq!(kinds, always);
     for child in &children {
         assert_eq!(child.name(), CHILD);
         assert_eq!(child.object["metadata"]["annotations"]["toolgate.dev/applied"], json!(child.digest));

@@ -12,6 +12,7 @@ use clap::Parser as _;
 use helm_program::{chart, helm, of_kind, rendered, root, template};
 use serde_json::Value;
 use toolgate_operator::settings::Settings;
+use toolgate_policy::Candidate;
 
 fn file(path: &str) -> String {
     std::fs::read_to_string(chart().join(path)).unwrap()
@@ -29,6 +30,81 @@ fn the_chart_has_the_programs_version() {
     let chart: Value = serde_yaml::from_str(&file("Chart.yaml")).unwrap();
     assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn what_a_hub_shows_of_the_chart_is_true() {
+    let chart: Value = serde_yaml::from_str(&file("Chart.yaml")).unwrap();
+    let list = |name: &str| -> Vec<Value> {
+        serde_yaml::from_str(chart["annotations"][name].as_str().unwrap()).unwrap()
+    };
+    let mut told: Vec<String> = Vec::new();
+    for crd in list("artifacthub.io/crds") {
+        let name = crd["name"].as_str().unwrap();
+        let generated: Value = serde_yaml::from_str(&file(&format!("files/crds/{name}.yaml"))).unwrap();
+        assert_eq!(generated["spec"]["names"]["kind"], crd["kind"]);
+        assert_eq!(generated["spec"]["versions"][0]["name"], crd["version"]);
+        told.push(format!("{name}.yaml"));
+    }
+    let files = std::fs::read_dir(chart_folder("files/crds")).unwrap();
+    let mut files: Vec<String> =
+        files.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    told.sort();
+    assert_eq!(told, files);
+    for mut example in list("artifacthub.io/crdsExamples") {
+        example["metadata"]["namespace"] = "sales".into();
+        example["metadata"]["uid"] = "u".into();
+        let errors = match example["kind"].as_str().unwrap() {
+            "McpServer" => Candidate::server(&example).errors().to_vec(),
+            "ToolPolicy" => Candidate::policy(&example).errors().to_vec(),
+            _ => Candidate::grant(&example).errors().to_vec(),
+        };
+        assert!(errors.is_empty(), "{example}: {errors:?}");
+    }
+}
+
+fn chart_folder(path: &str) -> std::path::PathBuf {
+    chart().join(path)
+}
+
+#[test]
+fn several_operators_are_evicted_one_at_a_time_and_one_alone_at_any_time() {
+    let Some(helm) = helm("several_operators_are_evicted_one_at_a_time_and_one_alone_at_any_time") else {
+        return;
+    };
+    let budgets = |values: &[&str]| {
+        let objects = rendered(&helm, values);
+        of_kind(&objects, "PodDisruptionBudget").into_iter().cloned().collect::<Vec<_>>()
+    };
+    assert!(budgets(&[]).is_empty());
+    assert!(budgets(&["replicaCount=2", "podDisruptionBudget.enabled=false"]).is_empty());
+    let [budget] = &budgets(&["replicaCount=2"])[..] else { unreachable!() };
+    assert_eq!(budget["spec"]["maxUnavailable"], 1);
+    let objects = rendered(&helm, &["replicaCount=2"]);
+    let labels = &of_kind(&objects, "Deployment")[0]["spec"]["template"]["metadata"]["labels"];
+    for (key, value) in budget["spec"]["selector"]["matchLabels"].as_object().unwrap() {
+        assert_eq!(labels[key], *value, "{key}");
+    }
+}
+
+#[test]
+fn how_the_operator_is_replaced_and_asked_can_be_said() {
+    let Some(helm) = helm("how_the_operator_is_replaced_and_asked_can_be_said") else { return };
+    let said = [
+        "strategy.rollingUpdate.maxSurge=2",
+        "livenessProbe.failureThreshold=9",
+        "terminationGracePeriodSeconds=5",
+    ];
+    let spec = |values: &[&str]| of_kind(&rendered(&helm, values), "Deployment")[0]["spec"].clone();
+    let spec_said = spec(&said);
+    assert_eq!(spec_said["strategy"]["rollingUpdate"]["maxSurge"], 2);
+    let pod = &spec_said["template"]["spec"];
+    assert_eq!(pod["terminationGracePeriodSeconds"], 5);
+    assert_eq!(pod["containers"][0]["livenessProbe"]["failureThreshold"], 9);
+    assert_eq!(pod["containers"][0]["livenessProbe"]["periodSeconds"], 10);
+    let alone = spec(&["strategy.type=RollingUpdate", "leaderElection.enabled=false"]);
+    assert_eq!(alone["strategy"]["type"], "Recreate", "never two that both write");
 }
 
 #[test]
@@ -78,7 +154,15 @@ fn an_unknown_value_is_refused_at_every_level() {
     let Some(helm) = helm("an_unknown_value_is_refused_at_every_level") else { return };
     let levels =
         ["", "image.", "gateway.", "gateway.image.", "crds.", "admission.", "serviceAccount.", "rbac."];
-    let deeper = ["metrics.", "metrics.service.", "log.", "resources."];
+    let deeper = [
+        "metrics.",
+        "metrics.service.",
+        "log.",
+        "resources.",
+        "userRoles.",
+        "networkPolicy.",
+        "leaderElection.",
+    ];
     for level in levels.into_iter().chain(deeper) {
         let error = template(&helm, &[&format!("{level}unheardOf=1")]).unwrap_err();
         assert!(error.contains("'unheardOf' not allowed"), "{level}: {error}");
@@ -119,12 +203,16 @@ fn with_floats(value: &Value) -> Value {
 #[test]
 fn what_is_switched_off_is_not_there() {
     let Some(helm) = helm("what_is_switched_off_is_not_there") else { return };
-    let switches: [(&str, &[&str]); 5] = [
+    let no_roles = "rbac.create=false,userRoles.create=false";
+    let switches: [(&str, &[&str]); 8] = [
         ("crds.enabled=false", &["CustomResourceDefinition"]),
         ("admission.enabled=false", &["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]),
-        ("rbac.create=false", &["ClusterRole", "ClusterRoleBinding"]),
-        ("metrics.service.enabled=false", &["Service"]),
+        (no_roles, &["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]),
+        ("leaderElection.enabled=false", &["Role", "RoleBinding"]),
+        ("metrics.service.enabled=false", &["Service", "Pod"]),
         ("serviceAccount.create=false,serviceAccount.name=mine", &["ServiceAccount"]),
+        ("networkPolicy.enabled=false", &["NetworkPolicy"]),
+        ("tests.enabled=false", &["Pod"]),
     ];
     let all = rendered(&helm, &[]);
     for (switch, kinds) in switches {
@@ -144,6 +232,13 @@ fn the_operator_is_started_with_flags_that_it_knows() {
     let plain = settings(&rendered(&helm, &[]));
     assert_eq!(plain.gateway_image, concat!("localhost/toolgate-gateway:", env!("CARGO_PKG_VERSION")));
     assert!(plain.watch_namespace.is_empty());
+    assert_eq!(plain.gateways().traces, None);
+    assert!(!plain.gateways().refuse_private_addresses);
+    assert!(plain.gateways().network_policy && plain.gateways().allowed_images.is_empty());
+    let peers = serde_json::json!(plain.gateways().admin_peers);
+    assert_eq!(peers[0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], "guards");
+    assert_eq!(peers[0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"], "operator");
+    assert_eq!(peers[1]["podSelector"]["matchLabels"]["app.kubernetes.io/name"], "prometheus");
     let digest = format!("sha256:{}", "0".repeat(64));
     let values = [
         "watchNamespaces={shop,desk}",
@@ -151,6 +246,11 @@ fn the_operator_is_started_with_flags_that_it_knows() {
         &format!("gateway.image.digest={digest}"),
         "gateway.image.pullPolicy=Never",
         "gateway.imagePullSecrets[0].name=pull",
+        "gateway.audit=off",
+        "gateway.traces=http://collector:4318",
+        "gateway.allowedImages={registry.example/a@,registry.example/b:1}",
+        "gateway.networkPolicy.enabled=false",
+        "gateway.refusePrivateAddresses=true",
         "log.format=text",
         "log.filter=toolgate_operator=debug\\,warn",
     ];
@@ -162,16 +262,34 @@ fn the_operator_is_started_with_flags_that_it_knows() {
     assert_eq!(gateways.image, format!("registry.example/toolgate-gateway@{digest}"));
     assert_eq!(gateways.image_pull_policy, "Never");
     assert_eq!(gateways.image_pull_secrets, ["pull"]);
+    assert_eq!(gateways.audit, "off");
+    assert_eq!(gateways.traces.as_deref(), Some("http://collector:4318"));
+    assert_eq!(gateways.allowed_images, ["registry.example/a@", "registry.example/b:1"]);
+    assert!(!gateways.network_policy && gateways.refuse_private_addresses);
 }
 
 #[test]
 fn rights_end_where_the_operators_namespaces_end() {
     let Some(helm) = helm("rights_end_where_the_operators_namespaces_end") else { return };
-    let objects = rendered(&helm, &["watchNamespaces={shop,desk}"]);
-    assert!(of_kind(&objects, "ClusterRoleBinding").is_empty());
+    let second =
+        "watchNamespaces={shop,desk},crds.enabled=false,admission.enabled=false,userRoles.create=false";
+    let objects = rendered(&helm, &[second, "leaderElection.enabled=false"]);
+    let cluster_wide = objects.iter().filter(|object| object["metadata"]["namespace"].is_null());
+    assert_eq!(cluster_wide.count(), 0, "a second release has nothing that is cluster-wide");
+    let everywhere = rendered(&helm, &["userRoles.create=false"]);
+    let rules = &of_kind(&everywhere, "ClusterRole")[0]["rules"];
+    for role in of_kind(&objects, "Role") {
+        assert_eq!(role["rules"], *rules);
+    }
+    let namespaces = |kind: &str| -> Vec<String> {
+        let objects = of_kind(&objects, kind).into_iter();
+        objects.map(|object| object["metadata"]["namespace"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        (namespaces("Role"), namespaces("RoleBinding")),
+        (vec!["shop".into(), "desk".into()], vec!["shop".into(), "desk".into()])
+    );
     let bindings = of_kind(&objects, "RoleBinding");
-    let namespaces: Vec<&Value> = bindings.iter().map(|binding| &binding["metadata"]["namespace"]).collect();
-    assert_eq!(namespaces, ["shop", "desk"]);
     for binding in bindings {
         assert_eq!(binding["subjects"][0]["namespace"], "guards");
         assert_eq!(binding["subjects"][0]["name"], "guard-toolgate-operator");
@@ -203,7 +321,6 @@ fn the_operators_pod_has_as_few_rights_as_it_needs() {
     let objects = rendered(&helm, &[]);
     let deployment = of_kind(&objects, "Deployment")[0];
     assert_eq!(deployment["spec"]["replicas"], 1);
-    assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate");
     let pod = &deployment["spec"]["template"]["spec"];
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
@@ -214,10 +331,62 @@ fn the_operators_pod_has_as_few_rights_as_it_needs() {
 }
 
 #[test]
+fn one_of_several_operators_is_elected_in_the_releases_own_namespace() {
+    let Some(helm) = helm("one_of_several_operators_is_elected_in_the_releases_own_namespace") else {
+        return;
+    };
+    // Also where it looks after other namespaces only.
+    let objects = rendered(&helm, &["replicaCount=3", "watchNamespaces={shop}"]);
+    let deployment = of_kind(&objects, "Deployment")[0];
+    assert_eq!(deployment["spec"]["replicas"], 3);
+    assert_eq!(deployment["spec"]["strategy"]["type"], "RollingUpdate");
+    let campaign = settings(&objects).campaign("elsewhere").unwrap();
+    assert_eq!((campaign.namespace.as_str(), campaign.lease.as_str()), ("guards", "guard-toolgate-operator"));
+    let roles = of_kind(&objects, "Role");
+    let role = roles.iter().find(|role| role["metadata"]["namespace"] == "guards").unwrap();
+    assert_eq!(role["rules"][1]["resourceNames"][0], "guard-toolgate-operator");
+    assert_eq!(role["rules"][1]["verbs"], serde_json::json!(["get", "update"]));
+
+    let alone = rendered(&helm, &["leaderElection.enabled=false"]);
+    assert_eq!(of_kind(&alone, "Deployment")[0]["spec"]["strategy"]["type"], "Recreate");
+    assert!(settings(&alone).campaign("elsewhere").is_none());
+    let error = template(&helm, &["replicaCount=2", "leaderElection.enabled=false"]).unwrap_err();
+    assert!(error.contains("needs leaderElection.enabled"), "{error}");
+}
+
+#[test]
 fn common_labels_are_on_every_object() {
     let Some(helm) = helm("common_labels_are_on_every_object") else { return };
     for object in rendered(&helm, &["commonLabels.team=crm"]) {
         let name = &object["metadata"]["name"];
         assert_eq!(object["metadata"]["labels"]["team"], "crm", "{} {name}", object["kind"]);
+    }
+}
+
+#[test]
+fn only_gateways_that_are_named_may_ask_whether_tokens_hold() {
+    let Some(helm) = helm("only_gateways_that_are_named_may_ask_whether_tokens_hold") else { return };
+    let token_review =
+        |object: &&Value| object["metadata"]["name"].as_str().unwrap().ends_with("-token-review");
+    let objects = rendered(&helm, &[]);
+    assert_eq!(objects.iter().filter(token_review).count(), 0);
+    let values =
+        ["gateway.tokenReview.servers[0].namespace=sales", "gateway.tokenReview.servers[0].name=kommo"];
+    let objects = rendered(&helm, &values);
+    let found: Vec<&Value> = objects.iter().filter(token_review).collect();
+    assert_eq!(found.len(), 2);
+    let role = found.iter().find(|object| object["kind"] == "ClusterRole").unwrap();
+    let rules = serde_json::json!([
+        {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}
+    ]);
+    assert_eq!(role["rules"], rules);
+    let binding = found.iter().find(|object| object["kind"] == "ClusterRoleBinding").unwrap();
+    let subjects =
+        serde_json::json!([{"kind": "ServiceAccount", "name": "kommo-toolgate", "namespace": "sales"}]);
+    assert_eq!(binding["subjects"], subjects);
+    for name in ["kommo.eu".to_owned(), "7".to_owned(), "a".repeat(55)] {
+        let values = [values[0].to_owned(), format!("gateway.tokenReview.servers[0].name={name}")];
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        assert!(template(&helm, &values).is_err(), "the gateway of {name} is called otherwise");
     }
 }

@@ -8,7 +8,9 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use toolgate_operator::gateways::{ANSWER_BYTES_MAX, Answer, Enforced, EnforcedServer, Gateways, ReadyPod};
+use toolgate_operator::gateways::{
+    ANSWER_BYTES_MAX, Answer, Enforced, EnforcedServer, Gateways, ReadyPod, SharedCounters, Standing,
+};
 
 const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -64,7 +66,40 @@ fn body(padding: usize) -> String {
 async fn a_gateway_says_what_it_enforces() {
     let enforced = ask(gateway(Some(http("200 OK", &body(0)))).await).await;
     let server = EnforcedServer { uid: "uid-of-crm".to_owned() };
-    assert_eq!(enforced, Ok(Enforced { server, revision: 7, hash: "ab".to_owned() }));
+    let (revision, hash, refused) = (7, "ab".to_owned(), Vec::new());
+    let expected = Enforced { server, revision, hash, counters: None, upstream: None, tools: None, refused };
+    assert_eq!(enforced, Ok(expected));
+}
+
+#[test]
+fn how_a_server_stands_is_read_also_of_a_gateway_that_is_older_or_newer() {
+    let read = |upstream: serde_json::Value| {
+        let answer = json!({"server": {"uid": "u"}, "revision": 7, "hash": "ab", "upstream": upstream});
+        let enforced: Enforced = serde_json::from_value(answer).unwrap();
+        let upstream = enforced.upstream.unwrap();
+        (upstream.reachable, upstream.reason)
+    };
+    let away = |reason: &str| read(json!({"reachable": false, "reason": reason, "message": "m"}));
+    for standing in [Standing::CredentialMissing, Standing::NameNotFound, Standing::TlsFailed] {
+        assert_eq!(away(standing.as_str()), (Some(false), standing));
+    }
+    assert_eq!(away("EatenByADog"), (Some(false), Standing::Unreachable));
+    let unknown = json!({"reachable": null, "reason": "Unknown", "message": "m"});
+    assert_eq!(read(unknown), (None, Standing::Unknown));
+}
+
+#[test]
+fn a_store_that_is_not_known_yet_is_neither_up_nor_away() {
+    let read = |counters: serde_json::Value| {
+        let answer = json!({"server": {"uid": "u"}, "revision": 7, "hash": "ab", "counters": counters});
+        serde_json::from_value::<Enforced>(answer).map(|enforced| enforced.counters)
+    };
+    for up in [Some(true), Some(false), None] {
+        let shared = SharedCounters { up, message: "so".to_owned() };
+        assert_eq!(read(json!({"up": up, "message": "so"})).unwrap(), Some(shared));
+    }
+    assert_eq!(read(json!(null)).unwrap(), None);
+    assert!(read(json!({"up": "yes", "message": "so"})).is_err());
 }
 
 #[tokio::test]

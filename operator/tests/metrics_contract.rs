@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use toolgate_operator::labels::{COMPONENT, MANAGED_BY, MANAGER};
+use toolgate_operator::metrics::standing::{NAMESPACES_MAX, Standing, Standings};
 use toolgate_operator::metrics::{Metrics, Outcome};
 use toolgate_operator::reconcile::build::ADMIN_PORT_NAME;
 
@@ -40,6 +41,14 @@ fn counted() -> Metrics {
     metrics.written("ConfigMap");
     metrics.watch_failed("McpServer");
     metrics.set_ready();
+    metrics.leads(true);
+    let standing = Standing {
+        namespace: "crm".to_owned(),
+        kind: "ToolPolicy".to_owned(),
+        condition: "Programmed".to_owned(),
+        status: "True".to_owned(),
+    };
+    metrics.count_by(move || Standings::from([(standing.clone(), 2)]));
     metrics
 }
 
@@ -67,8 +76,9 @@ fn the_page_says_what_the_operator_counts_and_nothing_else() {
 }
 
 #[test]
-fn the_page_names_both_outcomes() {
+fn the_page_names_both_outcomes_and_how_many_namespaces_are_told_apart() {
     assert!(PAGE.contains("- `outcome`: `ok` or `error`."));
+    assert!(PAGE.contains(&format!("the first {NAMESPACES_MAX} by name")));
 }
 
 #[test]

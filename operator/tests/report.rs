@@ -2,132 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests only")]
 
+#[path = "support/story.rs"]
+mod story;
 #[path = "support/world.rs"]
 mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
-use toolgate_crds::ToolPolicy;
+use story::{Says, Story, message, told};
 use toolgate_crds::status::McpServerStatus;
 use toolgate_operator::child::ChildKind;
-use toolgate_operator::gateways::{Answer, Enforced, EnforcedServer, ReadyPod};
-use toolgate_operator::raw::Raw;
-use toolgate_operator::reconcile::apply::{Applied, Cause, Failure};
-use toolgate_operator::reconcile::memory::AppliedBundle;
-use toolgate_operator::reconcile::observe::Observed;
-use toolgate_operator::reconcile::report::{POLLS_TOLERATED, Reported, Reporting, report};
+use toolgate_operator::reconcile::apply::{Cause, Failure};
+use toolgate_operator::reconcile::report::{POLLS_TOLERATED, Reported};
 use toolgate_operator::view::{Programmed, View};
 use toolgate_policy::Bundle;
-use world::{SERVER_UID, UPSTREAM, grant, observed, policy, raw, server, validated};
-
-/// A server over several reconciles.
-struct Story {
-    observed: Observed,
-    failures: Vec<Failure>,
-}
-
-/// What a gateway pod says.
-#[derive(Clone, Copy)]
-enum Says {
-    /// The bundle that was applied last.
-    Current,
-    /// The bundle before that.
-    Previous,
-    Nothing,
-    OtherHash,
-    OtherServer,
-}
-
-impl Story {
-    fn new() -> Self {
-        let observed = Observed {
-            policies: vec![policy("narrow", 1, "tools: {read: {}}"), policy("wide", 1, "default: allow")],
-            grants: vec![grant("robot", 1, "")],
-            ..observed(server(1, UPSTREAM))
-        };
-        Self { observed, failures: Vec::new() }
-    }
-
-    /// A story whose gateways enforce everything.
-    fn settled() -> Self {
-        let mut story = Self::new();
-        let reported = story.next(&[Says::Current]);
-        assert_eq!(told(&reported.status), ["Accepted=True/Accepted", "Ready=True/Ready"]);
-        story
-    }
-
-    fn set_policies(&mut self, policies: Vec<Arc<Raw<ToolPolicy>>>) {
-        self.observed.policies = policies;
-    }
-
-    /// One reconcile. What it reports is what the next one starts from.
-    fn next(&mut self, says: &[Says]) -> Reported {
-        let observed = &mut self.observed;
-        observed.pods = (0..says.len()).map(pod).collect();
-        let validated = validated(observed);
-        let held_back = self.failures.iter().any(|failure| failure.kind == ChildKind::ConfigMap);
-        let bundle = match validated.bundle.clone() {
-            Some((bundle, hash)) if !held_back => Some(AppliedBundle { bundle: Arc::new(bundle), hash }),
-            Some(_) => observed.memory.applied.clone(),
-            None => None,
-        };
-        let answers = answers(says, bundle.as_ref(), observed.previous.as_deref());
-        let applied =
-            Applied { bundle: bundle.clone(), written: BTreeMap::new(), failures: self.failures.clone() };
-        let reported = report(&Reporting {
-            observed,
-            validated: &validated,
-            applied: &applied,
-            answers: &answers,
-            now: Timestamp::UNIX_EPOCH,
-        });
-        observed.memory = reported.memory.clone();
-        observed.previous = bundle.map(|applied| applied.bundle);
-        let mut server = (*observed.server).clone();
-        server.rest.insert("status".to_owned(), json!(reported.status));
-        observed.server = Arc::new(server);
-        reported
-    }
-}
-
-fn pod(index: usize) -> ReadyPod {
-    let last = u8::try_from(index).unwrap() + 1;
-    ReadyPod { name: format!("pod-{index}"), address: [10, 0, 0, last].into() }
-}
-
-fn answers(says: &[Says], applied: Option<&AppliedBundle>, previous: Option<&Bundle>) -> Vec<Answer> {
-    let enforced = |bundle: &Bundle, uid: &str, hash: String| Enforced {
-        server: EnforcedServer { uid: uid.to_owned() },
-        revision: bundle.revision,
-        hash,
-    };
-    let answer = |says: &Says| {
-        let applied = applied.ok_or_else(|| "cannot be reached".to_owned())?;
-        match says {
-            Says::Current => Ok(enforced(&applied.bundle, SERVER_UID, applied.hash.clone())),
-            Says::Previous => Ok(enforced(previous.unwrap(), SERVER_UID, previous.unwrap().hash())),
-            Says::OtherHash => Ok(enforced(&applied.bundle, SERVER_UID, "0".repeat(64))),
-            Says::OtherServer => Ok(enforced(&applied.bundle, "uid-of-another", applied.hash.clone())),
-            Says::Nothing => Err("cannot be reached".to_owned()),
-        }
-    };
-    let answers = says.iter().enumerate();
-    answers.map(|(index, says)| Answer { pod: pod(index).name, enforced: answer(says) }).collect()
-}
-
-fn told(status: &McpServerStatus) -> Vec<String> {
-    let conditions = status.conditions.iter();
-    conditions
-        .map(|condition| format!("{}={}/{}", condition.type_, condition.status, condition.reason))
-        .collect()
-}
-
-fn message(status: &McpServerStatus, type_: &str) -> String {
-    status.conditions.iter().find(|condition| condition.type_ == type_).unwrap().message.clone()
-}
+use world::{UPSTREAM, policy, raw, server};
 
 fn listed(status: &McpServerStatus) -> Vec<String> {
     let objects = status.policies.iter().chain(&status.grants);
@@ -183,11 +74,13 @@ fn the_status_of_a_settled_server_is_whole() {
             "conditions": [
                 condition("Accepted", "Accepted", "the server is valid"),
                 condition("Ready", "Ready", "every gateway pod enforces this server"),
+                condition("Reachable", "Reachable", "every gateway pod reaches the server"),
             ],
             "url": "http://crm-toolgate.shop.svc/mcp",
             "revision": 1,
             "hash": applied.hash,
             "replicas": 2,
+            "readyReplicas": 2,
             "policyCount": 2,
             "grantCount": 1,
             "policies": [enforced("narrow"), enforced("wide")],
@@ -351,12 +244,13 @@ fn what_could_not_be_written_is_told_and_nothing_newer_is_claimed() {
 }
 
 #[test]
-fn why_there_are_no_pods_is_told() {
-    let mut story = Story::new();
-    let condition = json!({"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"});
-    story.observed.children.insert(ChildKind::Deployment, json!({"status": {"conditions": [condition]}}));
-    let reported = story.next(&[]);
-    assert_eq!(message(&reported.status, "Ready"), "no gateway pod of crm is ready: exceeded quota");
+fn why_a_gateway_refuses_what_was_applied_is_told() {
+    let mut story = Story::settled();
+    story.set_policies(vec![policy("narrow", 2, "tools: {}"), policy("wide", 1, "default: allow")]);
+    let reported = story.next(&[Says::Current, Says::Refuses("its format is 9")]);
+    let view = format!("{:?}", reported.views.policies["narrow"]);
+    let expected = "1 of 2 gateway pods of crm enforce revision 2; pod-1 refuses it: its format is 9";
+    assert!(view.contains(expected), "{view}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use toolgate_operator::child::ChildKind;
 use toolgate_operator::reconcile::build::build;
+use toolgate_policy::SHARDS_MAX;
 use world::{UPSTREAM, observed, server, settings, validated};
 
 /// A right, as group, resource and verb.
@@ -34,18 +35,15 @@ fn rights(rules: &Value) -> BTreeSet<Right> {
     rights
 }
 
-/// The rules of the chart's ClusterRole. They have no template in them.
+/// The rules of the operator's role, wherever it is bound.
 fn operator() -> BTreeSet<Right> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/toolgate/templates/clusterrole.yaml");
-    let text = std::fs::read_to_string(file).unwrap();
-    let plain: Vec<&str> = text.lines().filter(|line| !line.contains("{{")).collect();
-    let role: Value = serde_yaml::from_str(&plain.join("\n")).unwrap();
-    rights(&role["rules"])
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/toolgate/files/operator-rules.yaml");
+    rights(&serde_yaml::from_str(&std::fs::read_to_string(file).unwrap()).unwrap())
 }
 
 fn gateway() -> Value {
-    let (bundle, hash) = validated(&observed(server(1, UPSTREAM))).bundle.unwrap();
-    json!(build(&bundle, &hash, &settings()).role)["rules"].clone()
+    let (bundle, packed) = validated(&observed(server(1, UPSTREAM))).bundle.unwrap();
+    json!(build(&bundle, &packed, &settings()).role)["rules"].clone()
 }
 
 #[test]
@@ -67,9 +65,12 @@ fn what_gateways_are_given_the_operator_has() {
 
 #[test]
 fn a_gateway_is_given_its_own_bundle_by_name() {
-    for rule in gateway().as_array().unwrap() {
-        assert_eq!(rule["resourceNames"], json!(["crm-toolgate"]));
-    }
+    let rules = gateway();
+    assert_eq!(rules[0]["resourceNames"], json!(["crm-toolgate"]));
+    let parts = rules[1]["resourceNames"].as_array().unwrap();
+    assert_eq!(parts.len(), 2 * usize::from(SHARDS_MAX));
+    assert!(parts.iter().all(|name| name.as_str().unwrap().starts_with("crm-toolgate-")), "{parts:?}");
+    assert_eq!((rules[1]["verbs"].clone(), rules.as_array().unwrap().len()), (json!(["get"]), 2));
 }
 
 #[test]
@@ -83,7 +84,8 @@ fn the_operator_may_write_every_child_and_every_status() {
         for verb in ["get", "list", "watch", "create", "patch"] {
             assert!(has(&resource.group, &resource.plural, verb), "{kind}: {verb}");
         }
-        assert!(!has(&resource.group, &resource.plural, "delete"), "{kind}");
+        // Only what comes and goes with a server's own words is ever deleted by us.
+        assert_eq!(has(&resource.group, &resource.plural, "delete"), !kind.is_always_there(), "{kind}");
     }
     for plural in ["mcpservers", "toolpolicies", "toolgrants"] {
         for verb in ["list", "watch"] {

@@ -147,7 +147,7 @@ fn an_invalid_policy_says_every_fault_and_what_follows() {
 
 #[test]
 fn a_status_that_says_the_same_is_not_written_again() {
-    let mut object = (*world::policy("it", 2, "")).clone();
+    let object = (*world::policy("it", 2, "")).clone();
     let candidate = Candidate::policy(&object.whole());
     let status = policy::status(&object, &candidate, &[yes("crm")], now()).unwrap();
     assert!(policy::differs(&object, &status));
@@ -157,7 +157,7 @@ fn a_status_that_says_the_same_is_not_written_again() {
         "lastTransitionTime": "2020-01-01T00:00:00Z",
     });
     stored["conditions"].as_array_mut().unwrap().push(foreign);
-    object.rest.insert("status".to_owned(), stored);
+    let object = object.with_status(stored);
     let later = Timestamp::from_second(NOW + 60).unwrap();
     let again = policy::status(&object, &candidate, &[yes("crm")], later).unwrap();
     assert!(!policy::differs(&object, &again));
@@ -201,5 +201,14 @@ fn an_invalid_grant_opens_nothing() {
     let refused = Member { in_force: InForce::Nothing, errors, ..member(2, Programmed::Yes) };
     let (conditions, servers) = of_grant("", &[target("crm", Some(View::Member(refused)))]);
     assert_eq!(conditions[0], "Accepted=False/Invalid: it opens nothing; spec.subject: is wrong");
+    assert!(servers.is_empty());
+}
+
+#[test]
+fn a_grant_that_selects_no_server_waits_for_one() {
+    let (conditions, servers) = of_grant("", &[]);
+    let expected = "False/NoServers: no McpServer of this namespace has the labels that it selects";
+    assert_eq!(conditions[0], "Accepted=True/Accepted: it is valid");
+    assert_eq!(conditions[1..], ["Programmed", "Ready"].map(|type_| format!("{type_}={expected}")));
     assert!(servers.is_empty());
 }

@@ -3,19 +3,22 @@
 //! An object that another controller, or nobody, owns is never touched, whatever its name.
 
 mod difference;
+mod handover;
+mod removal;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::Status;
 use kube::{Api, Client};
 use serde_json::Value;
-use toolgate_policy::Bundle;
+use toolgate_policy::{Bundle, Packed, TooLarge};
 
 use super::build::{Child, Prepared};
 use super::memory::{AppliedBundle, Memory, Written};
-use super::validate::BUNDLE_BYTES_MAX;
+use super::validate::Whole;
 use crate::child::ChildKind;
 use crate::labels::MANAGER;
 use crate::metrics::Metrics;
@@ -92,10 +95,12 @@ pub struct Failure {
 pub enum Cause {
     /// An object of that name belongs to somebody else.
     Foreign,
-    /// The bundle is larger than a ConfigMap takes.
+    /// The bundle is larger than ConfigMaps take.
     TooLarge,
     /// The namespace is being deleted.
     Closing,
+    /// Somebody wrote it since it was looked at.
+    Outdated,
     /// The API server refused, or did not answer.
     Refused,
 }
@@ -105,29 +110,53 @@ impl Applied {
     pub fn nothing() -> Self {
         Self { bundle: None, written: BTreeMap::new(), failures: Vec::new() }
     }
+
+    /// Nothing new, because it is too large. What was applied stays.
+    pub fn too_large(
+        memory: &Memory,
+        previous: Option<&Arc<Bundle>>,
+        name: String,
+        too_large: &TooLarge,
+    ) -> Self {
+        // After a restart it is what was read.
+        let read = || {
+            let previous = previous?;
+            Some(in_place(&(previous.clone(), Arc::new(Packed::of(previous).ok()?))))
+        };
+        let message = format!("the policies and grants take {too_large}");
+        let failure = Failure { kind: ChildKind::ConfigMap, name, cause: Cause::TooLarge, message };
+        let bundle = memory.applied.clone().or_else(read);
+        Self { bundle, written: memory.written.clone(), failures: vec![failure] }
+    }
 }
 
 /// Applies the objects of a server. Every failure is told in the result.
 ///
-/// The bundle goes first: whatever is wrong with another object, a revocation is never held back by it. Without our own
+/// The bundle goes first, its parts before what commits them: whatever is wrong with another object, a revocation is never held back by it. Without our own
 /// bundle in its place nothing else is written, and no pod is run under an account that is not ours.
 pub async fn apply(
     target: &Target<'_>,
     prepared: &Prepared,
-    bundle: (Bundle, String),
+    bundle: Whole,
     live: &BTreeMap<ChildKind, Value>,
     memory: &Memory,
 ) -> Applied {
     let mut applied =
         Applied { bundle: memory.applied.clone(), written: memory.written.clone(), failures: Vec::new() };
-    for child in prepared.children() {
+    // Parts that the head names no more, once it is written.
+    let left = live.keys().filter_map(|kind| match kind {
+        ChildKind::Shard(shard) => prepared.emptied(*shard),
+        _ => None,
+    });
+    let children: Vec<Child> = prepared.children().into_iter().chain(left).collect();
+    for child in &children {
         if held_back(child.kind, &applied.failures) {
             continue;
         }
-        match apply_child(target, &child, live.get(&child.kind), memory.written.get(&child.kind)).await {
+        match apply_child(target, child, live.get(&child.kind), memory.written.get(&child.kind)).await {
             Ok(outcome) => {
                 if child.kind == ChildKind::ConfigMap && !matches!(outcome, Outcome::NotMade) {
-                    applied.bundle = Some(in_place(&bundle, memory));
+                    applied.bundle = Some(in_place(&bundle));
                 }
                 if let Outcome::Written(written) = outcome {
                     applied.written.insert(child.kind, written);
@@ -139,6 +168,7 @@ pub async fn apply(
             }
         }
     }
+    removal::remove_unwanted(target, &children, live, &mut applied).await;
     applied
 }
 
@@ -151,14 +181,12 @@ enum Outcome {
 
 fn held_back(kind: ChildKind, failures: &[Failure]) -> bool {
     let failed = |kind: ChildKind| failures.iter().any(|failure| failure.kind == kind);
-    failed(ChildKind::ConfigMap) || (kind == ChildKind::Deployment && failed(ChildKind::ServiceAccount))
+    failures.iter().any(|failure| failure.kind.is_bundle())
+        || (kind == ChildKind::Deployment && failed(ChildKind::ServiceAccount))
 }
 
-fn in_place((bundle, hash): &(Bundle, String), memory: &Memory) -> AppliedBundle {
-    match &memory.applied {
-        Some(applied) if applied.hash == *hash => applied.clone(),
-        _ => AppliedBundle { bundle: Arc::new(bundle.clone()), hash: hash.clone() },
-    }
+fn in_place((bundle, packed): &Whole) -> AppliedBundle {
+    AppliedBundle { bundle: bundle.clone(), hash: packed.hash.clone(), packed: packed.clone() }
 }
 
 async fn apply_child(
@@ -167,9 +195,6 @@ async fn apply_child(
     live: Option<&Value>,
     written: Option<&Written>,
 ) -> Result<Outcome, (Cause, String)> {
-    if child.kind == ChildKind::ConfigMap {
-        fits(child)?;
-    }
     let resource = child.kind.resource();
     let api: Api<DynamicObject> = Api::namespaced_with(target.client.clone(), target.namespace, &resource);
     if live.is_none() && target.making == Making::NamespaceCloses {
@@ -180,7 +205,8 @@ async fn apply_child(
         Some(_) => None,
         None => api.get_opt(child.name()).await.map_err(|error| refused(&error))?.map(to_value),
     };
-    let uid = match decide(child, live.or(found.as_ref()), target.owner, written) {
+    let seen = live.or(found.as_ref());
+    let uid = match decide(child, seen, target.owner, written) {
         Decision::Keep => return Ok(Outcome::Kept),
         Decision::Foreign(owner) => {
             return Err((Cause::Foreign, format!("{owner}; it is left as it is")));
@@ -194,38 +220,59 @@ async fn apply_child(
     if let Some(uid) = uid {
         // What was looked at is what is written to, or nothing is.
         object["metadata"]["uid"] = Value::from(uid);
+        if child.kind.is_bundle() {
+            object["metadata"]["resourceVersion"] = newest_version(seen, written);
+        }
+    }
+    if let Some(live) = live.or(found.as_ref()) {
+        handover::hand_over_replicas(&api, child, live).await.map_err(|error| refused(&error))?;
     }
     let parameters = PatchParams::apply(MANAGER).force();
     let result = api
         .patch(child.name(), &parameters, &Patch::Apply(&object))
         .await
-        .map_err(|error| refused(&error))?;
+        .map_err(|error| not_written(child.kind, &error))?;
     target.metrics.written(child.kind.as_str());
     tracing::info!(child = %child.kind, name = child.name(), namespace = target.namespace, "applied");
-    let result = difference::fingerprint(&to_value(result));
-    Ok(Outcome::Written(Written { wanted: child.digest.clone(), result }))
+    let result = to_value(result);
+    Ok(Outcome::Written(Written {
+        wanted: child.digest.clone(),
+        result: difference::fingerprint(&result),
+        version: difference::version(&result),
+    }))
+}
+
+// The cache may be behind our own last write.
+fn newest_version(seen: Option<&Value>, written: Option<&Written>) -> Value {
+    let ours = written.and_then(|written| written.version);
+    match (seen.and_then(difference::version), ours) {
+        (Some(seen), Some(ours)) => Value::from(seen.max(ours).to_string()),
+        _ => seen.map_or(Value::Null, |seen| seen["metadata"]["resourceVersion"].clone()),
+    }
+}
+
+fn not_written(kind: ChildKind, error: &kube::Error) -> (Cause, String) {
+    match error {
+        kube::Error::Api(status) if status.code == 404 && kind == ChildKind::HttpRoute => {
+            let message = "the cluster does not serve HTTPRoutes of gateway.networking.k8s.io/v1";
+            (Cause::Refused, message.to_owned())
+        }
+        _ => refused(error),
+    }
 }
 
 fn refused(error: &kube::Error) -> (Cause, String) {
-    let closing = match error {
-        kube::Error::Api(status) => status
-            .details
-            .iter()
-            .flat_map(|details| &details.causes)
-            .any(|cause| cause.reason == "NamespaceTerminating"),
-        _ => false,
+    let cause = match error {
+        kube::Error::Api(status) if is_closing(status) => Cause::Closing,
+        kube::Error::Api(status) if status.code == 409 => Cause::Outdated,
+        _ => Cause::Refused,
     };
-    (if closing { Cause::Closing } else { Cause::Refused }, error.to_string())
+    (cause, error.to_string())
 }
 
-fn fits(child: &Child) -> Result<(), (Cause, String)> {
-    let data = child.object["data"].as_object();
-    let bytes: usize = data.into_iter().flatten().filter_map(|(_, text)| text.as_str()).map(str::len).sum();
-    if bytes <= BUNDLE_BYTES_MAX {
-        return Ok(());
-    }
-    let message = format!("the policies and grants take {bytes} bytes; at most {BUNDLE_BYTES_MAX} fit");
-    Err((Cause::TooLarge, message))
+fn is_closing(status: &Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 fn to_value(object: DynamicObject) -> Value {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use toolgate_crds::status::EnforcedObject;
-use toolgate_policy::Bundle;
+use toolgate_policy::{Bundle, Packed};
 
 use crate::child::ChildKind;
 
@@ -21,6 +21,8 @@ pub struct Memory {
     pub leaving_grants: BTreeMap<String, String>,
     /// What was written last to each child.
     pub written: BTreeMap<ChildKind, Written>,
+    /// The greatest revision of a bundle that a gateway enforces and that is not ours; 0 if there is none.
+    pub ahead: i64,
     /// How often gateways were asked since something changed.
     pub polls: u32,
 }
@@ -32,6 +34,8 @@ pub struct AppliedBundle {
     pub bundle: Arc<Bundle>,
     /// Its digest.
     pub hash: String,
+    /// How it is kept there.
+    pub packed: Arc<Packed>,
 }
 
 /// What was in force when all gateways agreed.
@@ -56,6 +60,8 @@ pub struct Written {
     pub wanted: String,
     /// Digest of what came of it.
     pub result: String,
+    /// Its version then.
+    pub version: Option<u64>,
 }
 
 impl Confirmed {

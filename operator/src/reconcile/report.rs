@@ -1,15 +1,19 @@
 //! Says what is in force, of what was applied and what the gateways answered. No client; time is an argument.
 
+mod counters;
 mod enforcement;
+mod reach;
 mod status;
 mod views;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use toolgate_crds::status::McpServerStatus;
 
+use super::RESYNC;
 use super::apply::Applied;
 use super::memory::{Confirmed, Memory};
 use super::observe::Observed;
@@ -18,6 +22,11 @@ use crate::gateways::Answer;
 use crate::view::Views;
 
 pub use enforcement::{Enforcement, POLLS_TOLERATED};
+
+/// How often gateways are looked at: no event says that what they need went away or came back.
+pub const LOOK: Duration = Duration::from_secs(30);
+/// The same while a gateway does not know yet how it stands.
+pub const LOOK_SOON: Duration = Duration::from_secs(1);
 
 /// Everything that a report is made from.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +54,8 @@ pub struct Reported {
     pub memory: Memory,
     /// Whether its gateways are to be asked again soon, because they are on their way.
     pub ask_again: bool,
+    /// How long nothing is looked at when nothing happens.
+    pub rest: Duration,
 }
 
 /// Makes the report.
@@ -69,10 +80,20 @@ pub fn report(reporting: &Reporting<'_>) -> Reported {
             leaving_policies: leaving.policies,
             leaving_grants: leaving.grants,
             written: reporting.applied.written.clone(),
+            ahead: enforcement::ahead(reporting),
             polls: if ask_again { polls + 1 } else { 0 },
         },
         ask_again,
+        rest: rest(reporting),
     }
+}
+
+// How long nothing is looked at when nothing happens.
+fn rest(reporting: &Reporting<'_>) -> Duration {
+    if reporting.answers.is_empty() {
+        return RESYNC;
+    }
+    if counters::is_open(reporting) || reach::is_open(reporting) { LOOK_SOON } else { LOOK }
 }
 
 // A new bundle begins the count anew.

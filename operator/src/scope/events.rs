@@ -1,12 +1,12 @@
 //! Which event concerns whom.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::reflector::Store;
 use kube::{Resource, ResourceExt};
 use toolgate_crds::{GROUP, McpServer, ToolGrant, ToolPolicy};
+use toolgate_policy::References;
 
 use super::Scope;
 use super::requests::Request;
@@ -39,21 +39,10 @@ impl Scope {
     }
 
     pub(super) fn policy_seen(&self, seen: &Seen<'_, Raw<ToolPolicy>>) -> Vec<Request> {
-        let policy = match seen {
-            Seen::Applied(policy) => policy,
-            Seen::Deleted(policy) => {
-                self.candidates.forget_policies(|uid| uid == policy.uid());
-                policy
-            }
-            Seen::Relisted => {
-                let uids = uids(&self.stores.policies);
-                self.candidates.forget_policies(|uid| !uids.contains(uid));
-                return vec![Request::Everything];
-            }
-        };
+        let (Seen::Applied(policy) | Seen::Deleted(policy)) = seen else { return vec![Request::Everything] };
         let (namespace, name) = (policy.namespace(), policy.name());
-        let mut requests =
-            self.servers_of(namespace, policy.spec("targetRefs"), |views| views.policies.contains_key(name));
+        let references = References::of_policy(&policy.spec("targetRefs"));
+        let mut requests = self.servers_of(namespace, &references, |views| views.policies.contains_key(name));
         requests.push(Request::Policy(namespace.to_owned(), name.to_owned()));
         requests
     }
@@ -72,8 +61,8 @@ impl Scope {
             }
         };
         let (namespace, name) = (grant.namespace(), grant.name());
-        let mut requests =
-            self.servers_of(namespace, grant.spec("servers"), |views| views.grants.contains_key(name));
+        let references = References::of_grant(&grant.spec("servers"));
+        let mut requests = self.servers_of(namespace, &references, |views| views.grants.contains_key(name));
         requests.push(Request::Grant(namespace.to_owned(), name.to_owned()));
         requests
     }
@@ -99,22 +88,18 @@ impl Scope {
         server.map(|server| request(&server)).into_iter().collect()
     }
 
-    /// Whether events count yet. Before all caches are filled nothing may be reconciled, and then everything is.
-    pub(super) fn is_filled(&self) -> bool {
-        self.filled.load(Ordering::SeqCst)
-    }
-
-    // Those that the object names, and those that know it: it may have named them before.
+    // Those that the object is for, and those that know it: it may have been for them before.
     fn servers_of(
         &self,
         namespace: &str,
-        references: &serde_json::Value,
+        references: &References,
         knows: impl Fn(&Views) -> bool,
     ) -> Vec<Request> {
-        let references = references.as_array().map(Vec::as_slice).unwrap_or_default();
-        let referred =
-            references.iter().filter_map(|reference| reference["name"].as_str().map(str::to_owned));
-        let mut names: Vec<String> = referred.chain(self.ledger.servers(namespace, knows)).collect();
+        let meant = self.stores.servers.state_filter(|server| {
+            server.namespace() == namespace && references.include(server.name(), server.labels())
+        });
+        let meant = meant.iter().map(|server| server.name().to_owned());
+        let mut names: Vec<String> = meant.chain(self.ledger.servers(namespace, knows)).collect();
         names.sort();
         names.dedup();
         names.into_iter().map(|name| Request::Server(namespace.to_owned(), name)).collect()

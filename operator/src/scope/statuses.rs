@@ -7,10 +7,12 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use toolgate_crds::{ToolGrant, ToolPolicy};
+use toolgate_policy::References;
 
 use super::Scope;
 use crate::raw::Raw;
 use crate::reconcile::RESYNC;
+use crate::reconcile::observe::concern;
 use crate::status::{self, Target};
 use crate::view::{View, Views};
 
@@ -49,12 +51,12 @@ pub(super) async fn grant(grant: Arc<Raw<ToolGrant>>, scope: Arc<Scope>) -> Resu
 }
 
 impl Scope {
-    /// The servers that an object names, and those that know it.
+    /// The servers that an object is for, and those that know it.
     fn targets(
         &self,
         namespace: &str,
         uid: &str,
-        named: &[String],
+        references: &References,
         of: impl Fn(&Views) -> Option<View>,
     ) -> Vec<Target> {
         let of_this = |views: &Views| of(views).filter(|view| view.uid() == uid);
@@ -62,12 +64,17 @@ impl Scope {
         let stored = self.stores.servers.state_filter(|server| server.namespace() == namespace);
         let existing: BTreeSet<&str> = stored.iter().map(|server| server.name()).collect();
         views.retain(|server, _| existing.contains(server.as_str()));
-        let servers: BTreeSet<String> = named.iter().cloned().chain(views.keys().cloned()).collect();
-        let target = |server: String| Target {
-            named: named.contains(&server),
-            exists: existing.contains(server.as_str()),
-            view: views.get(&server).cloned(),
-            server,
+        let selected = stored.iter().filter(|server| concern(references, server));
+        let meant: BTreeSet<&str> = selected
+            .map(|server| server.name())
+            .chain(references.names().iter().map(String::as_str))
+            .collect();
+        let servers: BTreeSet<&str> = meant.iter().copied().chain(views.keys().map(String::as_str)).collect();
+        let target = |server: &str| Target {
+            named: meant.contains(server),
+            exists: existing.contains(server),
+            view: views.get(server).cloned(),
+            server: server.to_owned(),
         };
         servers.into_iter().map(target).collect()
     }

@@ -1,23 +1,32 @@
 //! All watches of a scope.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::reflector;
 use kube::runtime::reflector::store::Writer;
-use kube::{Api, Client, Resource};
+use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use toolgate_crds::{McpServer, ToolGrant, ToolPolicy};
 
-use super::Scope;
 use super::requests::Request;
+use super::{Parts, Scope, Term};
+use crate::http_route::{GROUP_VERSION, HttpRoute};
 use crate::labels;
+use crate::patience::patient;
 use crate::raw::Raw;
 use crate::stores::Stores;
-use crate::watch::{Seen, watch};
+use crate::watch::{Seen, WEDGED_AFTER, watch};
+
+/// How often it is asked whether the cluster serves a kind by now.
+const SERVED_CHECK: Duration = Duration::from_mins(5);
 
 /// The other ends of the caches.
 pub(super) struct Writers {
@@ -29,7 +38,12 @@ pub(super) struct Writers {
     roles: Writer<Role>,
     role_bindings: Writer<RoleBinding>,
     services: Writer<Service>,
+    network_policies: Writer<NetworkPolicy>,
+    pod_disruption_budgets: Writer<PodDisruptionBudget>,
     deployments: Writer<Deployment>,
+    autoscalers: Writer<HorizontalPodAutoscaler>,
+    ingresses: Writer<Ingress>,
+    http_routes: Writer<HttpRoute>,
     pods: Writer<Pod>,
 }
 
@@ -43,7 +57,12 @@ pub(super) fn caches() -> (Stores, Writers) {
     let (roles, roles_writer) = reflector::store();
     let (role_bindings, role_bindings_writer) = reflector::store();
     let (services, services_writer) = reflector::store();
+    let (network_policies, network_policies_writer) = reflector::store();
+    let (pod_disruption_budgets, pod_disruption_budgets_writer) = reflector::store();
     let (deployments, deployments_writer) = reflector::store();
+    let (autoscalers, autoscalers_writer) = reflector::store();
+    let (ingresses, ingresses_writer) = reflector::store();
+    let (http_routes, http_routes_writer) = reflector::store();
     let (pods, pods_writer) = reflector::store();
     let stores = Stores {
         servers,
@@ -54,7 +73,12 @@ pub(super) fn caches() -> (Stores, Writers) {
         roles,
         role_bindings,
         services,
+        network_policies,
+        pod_disruption_budgets,
         deployments,
+        autoscalers,
+        ingresses,
+        http_routes,
         pods,
     };
     let writers = Writers {
@@ -66,15 +90,20 @@ pub(super) fn caches() -> (Stores, Writers) {
         roles: roles_writer,
         role_bindings: role_bindings_writer,
         services: services_writer,
+        network_policies: network_policies_writer,
+        pod_disruption_budgets: pod_disruption_budgets_writer,
         deployments: deployments_writer,
+        autoscalers: autoscalers_writer,
+        ingresses: ingresses_writer,
+        http_routes: http_routes_writer,
         pods: pods_writer,
     };
     (stores, writers)
 }
 
 /// Runs all watches. They have no end.
-pub(super) async fn run(scope: &Scope, client: &Client, namespace: Option<&str>, writers: Writers) {
-    let within = Within { scope, client, namespace };
+pub(super) async fn run(term: &Term, parts: &Parts, writers: Writers) {
+    let within = Within { term, parts };
     let ours = Some(labels::managed());
     futures::join!(
         within.run(None, writers.servers, Scope::server_seen),
@@ -85,18 +114,35 @@ pub(super) async fn run(scope: &Scope, client: &Client, namespace: Option<&str>,
         within.run(ours.clone(), writers.roles, Scope::child_seen),
         within.run(ours.clone(), writers.role_bindings, Scope::child_seen),
         within.run(ours.clone(), writers.services, Scope::child_seen),
+        within.run(ours.clone(), writers.network_policies, Scope::child_seen),
+        within.run(ours.clone(), writers.pod_disruption_budgets, Scope::child_seen),
         within.run(ours.clone(), writers.deployments, Scope::child_seen),
+        within.run(ours.clone(), writers.autoscalers, Scope::child_seen),
+        within.run(ours.clone(), writers.ingresses, Scope::child_seen),
+        within.run_once_served(GROUP_VERSION, ours.clone(), writers.http_routes),
         within.run(ours, writers.pods, Scope::pod_seen),
     );
 }
 
 struct Within<'a> {
-    scope: &'a Scope,
-    client: &'a Client,
-    namespace: Option<&'a str>,
+    term: &'a Term,
+    parts: &'a Parts,
 }
 
 impl Within<'_> {
+    /// Watches children of a kind that not every cluster serves, from when it is served.
+    async fn run_once_served(&self, group_version: &str, labels: Option<String>, writer: Writer<HttpRoute>) {
+        while !self.is_served::<HttpRoute>(group_version).await {
+            tokio::time::sleep(SERVED_CHECK).await;
+        }
+        self.run(labels, writer, Scope::child_seen).await;
+    }
+
+    async fn is_served<K: Resource<DynamicType = ()>>(&self, group_version: &str) -> bool {
+        let resources = self.parts.client.list_api_group_resources(group_version).await;
+        resources.is_ok_and(|list| list.resources.iter().any(|resource| resource.name == K::plural(&())))
+    }
+
     async fn run<K>(
         &self,
         labels: Option<String>,
@@ -110,14 +156,23 @@ impl Within<'_> {
             + Send
             + 'static,
     {
-        let api = match self.namespace {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
+        let beat = self.parts.pulse.part(format!("watch of {}", K::kind(&())), WEDGED_AFTER);
+        let client = patient(&self.parts.watching, Some(beat));
+        let api = match &self.parts.namespace {
+            Some(namespace) => Api::namespaced(client, namespace),
+            None => Api::all(client),
         };
-        watch(api, labels, writer, &self.scope.metrics, |seen| {
-            let requests = if self.scope.is_filled() { concerns(self.scope, &seen) } else { Vec::new() };
-            self.scope.request(requests)
-        })
-        .await;
+        // There are many, each with much to keep: together they would be too much for a stack.
+        let watching = watch(api, labels, writer, &self.parts.metrics, |seen| {
+            // When a term begins everything is reconciled, so what happens before need not be remembered.
+            let scope = self.term.scope();
+            let requests = scope.as_ref().map(|scope| concerns(scope, &seen)).unwrap_or_default();
+            async move {
+                if let Some(scope) = scope {
+                    scope.request(requests).await;
+                }
+            }
+        });
+        Box::pin(watching).await;
     }
 }

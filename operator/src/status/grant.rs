@@ -26,7 +26,7 @@ pub fn status(
     let mut wanted = standing(generation, candidate.errors(), targets, WORDS)?;
     let closed = candidate.spec.as_ref().ok().and_then(|spec| closed(spec, now));
     if let (Some(closed), Some(ready)) =
-        (&closed, wanted.iter_mut().find(|wanted| wanted.type_ == READY && wanted.holds))
+        (&closed, wanted.iter_mut().find(|wanted| wanted.type_ == READY && wanted.holds == Some(true)))
     {
         *ready = closed.clone();
     }

@@ -45,8 +45,18 @@ pub(super) fn standing(
         let message = format!("no McpServer of this namespace is named {}", missing.join(", "));
         return Some(everywhere(&Wanted::new(ACCEPTED, false, "TargetNotFound", message)));
     }
-    let programmed = programmed(targets, words);
-    let ready = if programmed.holds {
+    let programmed = if targets.is_empty() {
+        // Nothing is wrong with it, but there is nothing yet that it could be for.
+        Wanted::new(
+            PROGRAMMED,
+            false,
+            "NoServers",
+            "no McpServer of this namespace has the labels that it selects",
+        )
+    } else {
+        programmed(targets, words)
+    };
+    let ready = if programmed.holds == Some(true) {
         Wanted { reason: "Ready", ..programmed.renamed(READY) }
     } else {
         programmed.renamed(READY)

@@ -100,6 +100,8 @@ impl Api {
             Err((403, "NamespaceTerminating"))
         } else if state.refused.contains(&path) {
             Err((403, "Forbidden"))
+        } else if head.method == Method::DELETE {
+            state.delete(&path, &body)
         } else {
             Ok(state.apply(path.trim_end_matches("/status"), body))
         };
@@ -115,6 +117,16 @@ impl State {
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.objects.insert(path.to_owned(), object.clone());
         object
+    }
+}
+
+impl State {
+    fn delete(&mut self, path: &str, options: &Value) -> Result<Value, (u16, &'static str)> {
+        let known = self.objects.get(path).ok_or((404, "NotFound"))?;
+        if known["metadata"]["uid"] != options["preconditions"]["uid"] {
+            return Err((409, "Conflict"));
+        }
+        self.objects.remove(path).ok_or((404, "NotFound"))
     }
 }
 

@@ -12,7 +12,7 @@ use toolgate_operator::candidates::Candidates;
 use toolgate_operator::raw::Raw;
 use toolgate_operator::reconcile::build::GatewaySettings;
 use toolgate_operator::reconcile::memory::Memory;
-use toolgate_operator::reconcile::observe::Observed;
+use toolgate_operator::reconcile::observe::{Observed, Waiting};
 use toolgate_operator::reconcile::validate::{Validated, validate};
 
 pub(crate) const NAMESPACE: &str = "shop";
@@ -54,6 +54,8 @@ pub(crate) fn observed(server: Arc<Raw<McpServer>>) -> Observed {
         grants: Vec::new(),
         children: BTreeMap::new(),
         pods: Vec::new(),
+        pods_there: 0,
+        waiting: Waiting::default(),
         previous: None,
         revision_floor: 0,
         memory: Memory::default(),
@@ -61,7 +63,7 @@ pub(crate) fn observed(server: Arc<Raw<McpServer>>) -> Observed {
 }
 
 pub(crate) fn validated(observed: &Observed) -> Validated {
-    validate(observed, &Candidates::default(), observed.revision_floor)
+    validate(observed, &Candidates::default(), &settings(), observed.revision_floor)
 }
 
 pub(crate) fn settings() -> GatewaySettings {
@@ -69,5 +71,11 @@ pub(crate) fn settings() -> GatewaySettings {
         image: "registry.example/gate:7".to_owned(),
         image_pull_policy: "Always".to_owned(),
         image_pull_secrets: Vec::new(),
+        audit: "stdout",
+        traces: None,
+        allowed_images: vec!["registry.example/gate-of-ours@".to_owned()],
+        refuse_private_addresses: false,
+        network_policy: false,
+        admin_peers: Vec::new(),
     }
 }

@@ -29,7 +29,12 @@ pub fn decide(child: &Child, live: Option<&Value>, owner: &str, written: Option<
     // object is as it should be when it covers what is wanted, or when nobody has changed what our last write made.
     let untouched =
         written.is_some_and(|last| last.wanted == child.digest && last.result == fingerprint(live));
-    if untouched || covers(live, &child.object) {
+    // While a watch is broken the cache may have an object from before our last write.
+    let is_behind = written.is_some_and(|last| {
+        last.wanted == child.digest
+            && last.version.zip(version(live)).is_some_and(|(written, seen)| seen < written)
+    });
+    if untouched || is_behind || covers(live, &child.object) {
         return Decision::Keep;
     }
     Decision::Write { uid: live["metadata"]["uid"].as_str().map(str::to_owned) }
@@ -49,7 +54,13 @@ pub(super) fn fingerprint(live: &Value) -> String {
     digest(&object)
 }
 
-fn controlled_by(live: &Value, owner: &str) -> Result<(), String> {
+// Versions of one object grow; a version that is no number is not compared.
+pub(super) fn version(object: &Value) -> Option<u64> {
+    object["metadata"]["resourceVersion"].as_str()?.parse().ok()
+}
+
+/// Whether the server with the UID `owner` controls an object; otherwise whose it is.
+pub(super) fn controlled_by(live: &Value, owner: &str) -> Result<(), String> {
     let owners = live["metadata"]["ownerReferences"].as_array().map(Vec::as_slice).unwrap_or_default();
     match owners.iter().find(|reference| reference["controller"] == true) {
         Some(controller) if controller["uid"] == owner => Ok(()),
@@ -142,7 +153,7 @@ mod tests {
     #[test]
     fn a_value_that_the_api_server_spells_otherwise_is_not_written_for_ever() {
         let canonical = live(|live| live["spec"]["cpu"] = json!("1"));
-        let written = Written { wanted: "d1".to_owned(), result: fingerprint(&canonical) };
+        let written = Written { wanted: "d1".to_owned(), result: fingerprint(&canonical), version: None };
         assert_eq!(decide(&wanted(), Some(&canonical), "u-crm", Some(&written)), Decision::Keep);
         let status = live(|live| {
             live["spec"]["cpu"] = json!("1");
@@ -152,6 +163,20 @@ mod tests {
         assert_eq!(decide(&wanted(), Some(&status), "u-crm", Some(&written)), Decision::Keep);
         let edited = live(|live| live["spec"]["cpu"] = json!("3"));
         assert_eq!(decide(&wanted(), Some(&edited), "u-crm", Some(&written)), write());
+    }
+
+    #[test]
+    fn what_was_written_is_not_written_again_before_it_is_seen() {
+        let before = live(|live| live["spec"]["cpu"] = json!("0"));
+        let written = |wanted: &str, version| Written {
+            wanted: wanted.to_owned(),
+            result: "of our write".to_owned(),
+            version: Some(version),
+        };
+        let decided = |written| decide(&wanted(), Some(&before), "u-crm", Some(&written));
+        assert_eq!(decided(written("d1", 8)), Decision::Keep, "it is seen as it was at version 7");
+        assert_eq!(decided(written("d1", 7)), write(), "somebody made it so since");
+        assert_eq!(decided(written("d0", 8)), write(), "something else was written");
     }
 
     #[test]

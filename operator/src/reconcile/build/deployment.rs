@@ -1,26 +1,35 @@
 //! The Deployment of a server's gateway pods.
 //!
-//! Nothing of the bundle's content is in the pod template: an edit of a policy must reach running pods, not replace them.
+//! Nothing of the bundle's content is in the pod template: an edit of a policy must reach running pods, not replace them. Only
+//! the one that makes a bundle too large for a ConfigMap, or small enough again, changes how it is mounted.
 
+mod certificates;
 mod container;
 mod credentials;
+mod keys;
+mod placement;
+mod tls;
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec,
-    SeccompProfile, Volume,
+    ConfigMapProjection, ConfigMapVolumeSource, LocalObjectReference, PodSecurityContext, PodSpec,
+    PodTemplateSpec, ProjectedVolumeSource, SeccompProfile, Volume, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use toolgate_policy::BundledServer;
+use toolgate_policy::{BundledServer, Shard};
 
-use super::{GatewaySettings, child_name, metadata};
+use super::{GatewaySettings, child_name, labelled};
 use crate::labels;
 
 /// The port of the gateway's MCP endpoint.
 pub const MCP_PORT: i32 = 8080;
-/// The name of that port.
+/// The name of that port where it has no TLS.
 pub const MCP_PORT_NAME: &str = "mcp";
+/// The name of that port where it has. So a Service leads nobody with TLS to a pod without, nor the other way.
+pub const MCP_TLS_PORT_NAME: &str = "mcp-tls";
 /// The port of probes, metrics and the revision.
 pub const ADMIN_PORT: i32 = 9090;
 /// The name of that port.
@@ -33,11 +42,16 @@ const REVISION_HISTORY: i32 = 3;
 /// The volume with the bundle.
 const BUNDLE_VOLUME: &str = "bundle";
 
-pub(super) fn build(server: &BundledServer, settings: &GatewaySettings) -> Deployment {
+pub(super) fn build(server: &BundledServer, is_sharded: bool, settings: &GatewaySettings) -> Deployment {
+    let mut metadata = labelled(server);
+    let labels = metadata.labels.clone();
+    if server.spec.replicas().is_none() {
+        metadata.annotations.get_or_insert_default().insert(labels::AUTOSCALED.to_owned(), "true".to_owned());
+    }
     Deployment {
-        metadata: metadata(server),
+        metadata,
         spec: DeploymentSpec {
-            replicas: Some(server.spec.replicas()),
+            replicas: server.spec.replicas(),
             revision_history_limit: Some(REVISION_HISTORY),
             selector: LabelSelector {
                 match_labels: Some(labels::selector(server)),
@@ -53,10 +67,11 @@ pub(super) fn build(server: &BundledServer, settings: &GatewaySettings) -> Deplo
             }),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
-                    labels: Some(labels::of_server(server)),
+                    labels,
+                    annotations: annotations(server),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod(server, settings)),
+                spec: Some(placement::place(pod(server, is_sharded, settings), server)),
             },
             ..DeploymentSpec::default()
         },
@@ -64,14 +79,33 @@ pub(super) fn build(server: &BundledServer, settings: &GatewaySettings) -> Deplo
     }
 }
 
-fn pod(server: &BundledServer, settings: &GatewaySettings) -> PodSpec {
-    let name = child_name(server);
-    let credentials = credentials::of_server(server);
-    let bundle = Volume {
-        name: BUNDLE_VOLUME.to_owned(),
-        config_map: Some(ConfigMapVolumeSource { name: name.clone(), ..ConfigMapVolumeSource::default() }),
-        ..Volume::default()
+fn annotations(server: &BundledServer) -> Option<BTreeMap<String, String>> {
+    let wanted = &server.spec.gateway.as_ref()?.annotations;
+    (!wanted.is_empty()).then(|| wanted.clone())
+}
+
+// The places of shards are mounted all at once, and only where there are any: their number may change from edit to edit, and
+// no edit may replace pods.
+fn bundle_volume(name: &str, is_sharded: bool) -> Volume {
+    let volume = Volume { name: BUNDLE_VOLUME.to_owned(), ..Volume::default() };
+    if !is_sharded {
+        let config_map = ConfigMapVolumeSource { name: name.to_owned(), ..ConfigMapVolumeSource::default() };
+        return Volume { config_map: Some(config_map), ..volume };
+    }
+    let source = |name: String, optional: Option<bool>| VolumeProjection {
+        config_map: Some(ConfigMapProjection { name, optional, ..ConfigMapProjection::default() }),
+        ..VolumeProjection::default()
     };
+    let shards = Shard::all().map(|shard| source(shard.config_map(name), Some(true)));
+    let sources = std::iter::once(source(name.to_owned(), None)).chain(shards).collect();
+    let projected = ProjectedVolumeSource { sources: Some(sources), ..ProjectedVolumeSource::default() };
+    Volume { projected: Some(projected), ..volume }
+}
+
+fn pod(server: &BundledServer, is_sharded: bool, settings: &GatewaySettings) -> PodSpec {
+    let name = child_name(server);
+    let (credentials, certificates) = (credentials::of_server(server), certificates::of_server(server));
+    let bundle = bundle_volume(&name, is_sharded);
     let pull_secrets: Vec<LocalObjectReference> =
         settings.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect();
     PodSpec {
@@ -90,9 +124,13 @@ fn pod(server: &BundledServer, settings: &GatewaySettings) -> PodSpec {
             ..PodSecurityContext::default()
         }),
         volumes: Some(
-            std::iter::once(bundle).chain(credentials.iter().map(credentials::Credential::volume)).collect(),
+            std::iter::once(bundle)
+                .chain(credentials.iter().map(credentials::Credential::volume))
+                .chain(certificates.iter().map(certificates::Certificates::volume))
+                .chain(tls::volumes(server))
+                .collect(),
         ),
-        containers: vec![container::build(server, settings, &credentials)],
+        containers: vec![container::build(server, settings, &credentials, &certificates)],
         ..PodSpec::default()
     }
 }

@@ -1,8 +1,10 @@
 //! Whether a server's gateways enforce what was applied.
 
 use super::Reporting;
+use crate::child::ChildKind;
 use crate::gateways::Answer;
 use crate::reconcile::memory::{AppliedBundle, Confirmed};
+use crate::reconcile::observe::sane;
 
 /// How often in a row a gateway may fail to answer before what it enforced is no longer believed of it.
 pub const POLLS_TOLERATED: u32 = 8;
@@ -93,28 +95,48 @@ fn position(answer: &Answer, uid: &str, applied: &AppliedBundle, confirmed: Opti
     }
 }
 
+/// The greatest revision that a gateway of this server enforces and that is not the applied bundle's; 0 if there is none.
+///
+/// Another operator that led before may have written it. A gateway takes only newer bundles, so ours must become one.
+pub(super) fn ahead(reporting: &Reporting<'_>) -> i64 {
+    let Some(applied) = &reporting.applied.bundle else { return 0 };
+    let told = reporting.answers.iter().filter_map(|answer| answer.enforced.as_ref().ok());
+    let ours = told.filter(|enforced| enforced.server.uid == reporting.observed.server.uid());
+    let ahead = ours.filter(|enforced| {
+        enforced.revision > applied.bundle.revision
+            || (enforced.revision == applied.bundle.revision && enforced.hash != applied.hash)
+    });
+    ahead.map(|enforced| enforced.revision).filter(sane).max().unwrap_or(0)
+}
+
 // What is told must not change from poll to poll, or every poll would write a status.
 fn progress(reporting: &Reporting<'_>, current: usize, revision: i64) -> String {
     let (server, of) = (reporting.observed.server.name(), reporting.answers.len());
     let mut text = format!("{current} of {of} gateway pods of {server} enforce revision {revision}");
-    let silent = reporting
-        .answers
-        .iter()
-        .find_map(|answer| answer.enforced.as_ref().err().map(|why| format!("; {} {why}", answer.pod)));
-    text.push_str(&silent.unwrap_or_default());
+    let why = reporting.answers.iter().find_map(|answer| match &answer.enforced {
+        Err(why) => Some(format!("; {} {why}", answer.pod)),
+        Ok(enforced) => enforced.refused.first().map(|why| format!("; {} refuses it: {why}", answer.pod)),
+    });
+    text.push_str(&why.unwrap_or_default());
     text
 }
 
+// It stands in the conditions of every policy and grant, too, so a pod that merely starts is no part of it.
 fn why_none(reporting: &Reporting<'_>) -> String {
     let server = reporting.observed.server.name();
-    let deployment = reporting.observed.children.get(&crate::child::ChildKind::Deployment);
-    let conditions = deployment.and_then(|deployment| deployment["status"]["conditions"].as_array());
-    let failure = conditions
-        .into_iter()
-        .flatten()
-        .find(|condition| condition["type"] == "ReplicaFailure" && condition["status"] == "True");
-    match failure.and_then(|failure| failure["message"].as_str()) {
-        Some(message) => format!("no gateway pod of {server} is ready: {message}"),
-        None => format!("no gateway pod of {server} is ready"),
+    let failure = deployment_says(reporting, "ReplicaFailure", "True").into_iter();
+    let troubles: Vec<&str> =
+        failure.chain(reporting.observed.waiting.troubles.iter().map(String::as_str)).collect();
+    if troubles.is_empty() {
+        return format!("no gateway pod of {server} is ready");
     }
+    format!("no gateway pod of {server} is ready: {}", troubles.join("; "))
+}
+
+/// The message of a condition of the Deployment, if it has that status.
+pub(super) fn deployment_says<'a>(reporting: &Reporting<'a>, type_: &str, status: &str) -> Option<&'a str> {
+    let deployment = reporting.observed.children.get(&ChildKind::Deployment)?;
+    let mut conditions = deployment["status"]["conditions"].as_array()?.iter();
+    let found = conditions.find(|condition| condition["type"] == type_ && condition["status"] == status)?;
+    found["message"].as_str()
 }

@@ -8,11 +8,13 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use toolgate_policy::BundledServer;
+use toolgate_policy::{BUNDLE_KEY, BundledServer};
 
+use super::certificates::{CERTIFICATES_PATH, Certificates};
 use super::credentials::{CREDENTIALS_PATH, Credential};
-use super::{ADMIN_PORT, ADMIN_PORT_NAME, BUNDLE_VOLUME, MCP_PORT, MCP_PORT_NAME};
-use crate::reconcile::build::{BUNDLE_KEY, GatewaySettings, child_name, url};
+use super::tls;
+use super::{ADMIN_PORT, ADMIN_PORT_NAME, BUNDLE_VOLUME, MCP_PORT, MCP_PORT_NAME, MCP_TLS_PORT_NAME};
+use crate::reconcile::build::{GatewaySettings, child_name, url};
 
 /// Where the bundle is mounted.
 const BUNDLE_PATH: &str = "/etc/toolgate/bundle";
@@ -28,6 +30,7 @@ pub(super) fn build(
     server: &BundledServer,
     settings: &GatewaySettings,
     credentials: &[Credential],
+    certificates: &[Certificates],
 ) -> Container {
     let bundle = VolumeMount {
         name: BUNDLE_VOLUME.to_owned(),
@@ -35,12 +38,13 @@ pub(super) fn build(
         read_only: Some(true),
         ..VolumeMount::default()
     };
+    let mcp_port_name = if server.spec.tls().is_some() { MCP_TLS_PORT_NAME } else { MCP_PORT_NAME };
     Container {
         name: "gateway".to_owned(),
-        image: Some(settings.image.clone()),
+        image: Some(image(server, settings)),
         image_pull_policy: Some(settings.image_pull_policy.clone()),
-        args: Some(arguments(server)),
-        ports: Some(vec![port(MCP_PORT_NAME, MCP_PORT), port(ADMIN_PORT_NAME, ADMIN_PORT)]),
+        args: Some(arguments(server, settings)),
+        ports: Some(vec![port(mcp_port_name, MCP_PORT), port(ADMIN_PORT_NAME, ADMIN_PORT)]),
         // Readiness is asked often, because an edit is acknowledged only by ready pods.
         readiness_probe: Some(probe("/readyz", 1, 2, READINESS_FAILURES)),
         // A gateway that is only slow, on a busy node, is not helped by being killed.
@@ -56,24 +60,39 @@ pub(super) fn build(
             ..SecurityContext::default()
         }),
         volume_mounts: Some(
-            std::iter::once(bundle).chain(credentials.iter().map(Credential::mount)).collect(),
+            std::iter::once(bundle)
+                .chain(credentials.iter().map(Credential::mount))
+                .chain(certificates.iter().map(Certificates::mount))
+                .chain(tls::mounts(server))
+                .collect(),
         ),
         ..Container::default()
     }
 }
 
-fn arguments(server: &BundledServer) -> Vec<String> {
+// A choice that was allowed once, in the last good version of a server, may not be any more.
+fn image(server: &BundledServer, settings: &GatewaySettings) -> String {
+    let chosen = server.spec.gateway.as_ref().and_then(|gateway| gateway.image.clone());
+    chosen.filter(|image| settings.allows(image)).unwrap_or_else(|| settings.image.clone())
+}
+
+fn arguments(server: &BundledServer, settings: &GatewaySettings) -> Vec<String> {
     [
         ("--bundle", format!("{BUNDLE_PATH}/{BUNDLE_KEY}")),
         ("--watch", format!("{}/{}", server.namespace, child_name(server))),
         ("--credentials", CREDENTIALS_PATH.to_owned()),
+        ("--certificates", CERTIFICATES_PATH.to_owned()),
         ("--listen", format!("0.0.0.0:{MCP_PORT}")),
         ("--admin", format!("0.0.0.0:{ADMIN_PORT}")),
         ("--drain-seconds", DRAIN_SECONDS.to_string()),
         ("--audience", url(server)),
+        ("--audit", settings.audit.to_owned()),
     ]
     .into_iter()
+    .chain(settings.traces.clone().map(|collector| ("--traces", collector)))
     .flat_map(|(flag, value)| [flag.to_owned(), value])
+    .chain(settings.refuse_private_addresses.then(|| "--refuse-private-addresses".to_owned()))
+    .chain(tls::arguments(server))
     .collect()
 }
 

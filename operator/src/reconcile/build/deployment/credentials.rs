@@ -1,11 +1,12 @@
 //! Secrets of a server: mounted by name into its gateway pods, only the keys that are referenced.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{KeyToPath, SecretVolumeSource, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{SecretVolumeSource, Volume, VolumeMount};
 use toolgate_crds::SecretKeyRef;
 use toolgate_policy::BundledServer;
 
+use super::keys;
 use crate::names;
 
 /// Where Secrets are mounted, each in a folder of its name.
@@ -20,31 +21,26 @@ pub(super) struct Credential {
 
 /// The Secrets that a server refers to, by name.
 pub(super) fn of_server(server: &BundledServer) -> Vec<Credential> {
-    let mut keys: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for reference in references(server) {
-        keys.entry(reference.name.as_str()).or_default().insert(reference.key.clone());
-    }
-    keys.into_iter().map(|(secret, keys)| Credential { secret: secret.to_owned(), keys }).collect()
+    let keys = keys::of(references(server).map(|from| (from.name.as_str(), from.key.as_str())));
+    keys.into_iter().map(|(secret, keys)| Credential { secret, keys }).collect()
 }
 
 fn references(server: &BundledServer) -> impl Iterator<Item = &SecretKeyRef> {
     let headers = server.spec.upstream.headers.iter().filter_map(|header| header.secret_key_ref.as_ref());
     let redis = server.spec.counters.as_ref().and_then(|counters| counters.redis.as_ref());
-    headers.chain(redis.and_then(|redis| redis.secret_key_ref.as_ref()))
+    let authorities = server.spec.certificate_authorities();
+    headers
+        .chain(redis.and_then(|redis| redis.secret_key_ref.as_ref()))
+        .chain(authorities.filter_map(|authority| authority.secret_key_ref.as_ref()))
 }
 
 impl Credential {
     pub(super) fn volume(&self) -> Volume {
-        let items = self.keys.iter().map(|key| KeyToPath {
-            key: key.clone(),
-            path: key.clone(),
-            ..KeyToPath::default()
-        });
         Volume {
             name: names::credential_volume(&self.secret),
             secret: Some(SecretVolumeSource {
                 secret_name: Some(self.secret.clone()),
-                items: Some(items.collect()),
+                items: Some(keys::items(&self.keys)),
                 ..SecretVolumeSource::default()
             }),
             ..Volume::default()
