@@ -66,3 +66,11 @@ app.kubernetes.io/component: operator
 {{- printf "%s:%s" $name (default .version .image.tag) }}
 {{- end }}
 {{- end }}
+
+{{/* Who reaches the gateways' admin port: the operator, which asks for the revision, and whoever collects metrics. */}}
+{{- define "toolgate.adminPeers" -}}
+{{- $namespace := dict "matchLabels" (dict "kubernetes.io/metadata.name" .Release.Namespace) }}
+{{- $pods := dict "matchLabels" (include "toolgate.selectorLabels" . | fromYaml) }}
+{{- $operator := dict "namespaceSelector" $namespace "podSelector" $pods }}
+{{- concat (list $operator) .Values.gateway.networkPolicy.metricsFrom | toJson }}
+{{- end }}
