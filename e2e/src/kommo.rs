@@ -49,3 +49,8 @@ pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 pub fn tool_names() -> impl Iterator<Item = &'static str> {
     catalog::TOOLS.iter().map(|tool| tool.name)
 }
+
+/// What the server answers to `tools/list`: all tools with their schemas.
+pub fn listed_tools() -> serde_json::Value {
+    catalog::list()
+}

@@ -3,6 +3,9 @@
 //! Nothing here is part of the product, and no product crate may depend on it.
 
 pub mod agent;
+pub mod bench;
 pub mod cluster;
 pub mod kommo;
+pub mod load;
+pub mod operator_bench;
 pub mod process;

@@ -96,7 +96,8 @@ async fn converse(talk: &mut Talk<'_>) {
     let verdict = &limited.meta.as_ref().expect("a verdict")["toolgate.dev/verdict"];
     let wait = verdict["retryAfterSeconds"].as_u64().expect("a number");
     assert!((1..=60).contains(&wait), "{wait}");
-    assert_eq!(verdict["limit"], json!({"counter": "move_lead_rate", "window": "minute", "max": 30}));
+    let full = json!({"counter": "move_lead_rate", "window": "minute", "max": 30, "remaining": 0});
+    assert_eq!(verdict["limit"], full);
     assert!(limited.text.starts_with("[RATE LIMITED] "), "{}", limited.text);
 
     let denied = talk.call("update_lead", json!({"id": seeded::FIRST_LEAD, "price": 1})).await;
@@ -146,7 +147,10 @@ async fn hidden_unlisted_and_unknown_tools_are_answered_with_the_same_bytes() {
     let names = ["stop_salesbot", "stop_a_lead_x", "get_companies", "no_such_tool_"];
     let ask = async |request: Request, name: &str| {
         let answer = world.ask(&request).await.expect("an answer");
-        let headers: Vec<_> = answer.headers.into_iter().filter(|(header, _)| header != "date").collect();
+        // Both are another one for each request, whatever it asks for.
+        let differing = ["date", "toolgate-request-id"];
+        let headers: Vec<_> =
+            answer.headers.into_iter().filter(|(header, _)| !differing.contains(&header.as_str())).collect();
         (answer.status, headers, String::from_utf8(answer.body).expect("text").replace(name, "NAME"))
     };
     let mut modern = Vec::new();

@@ -5,6 +5,8 @@ use toolgate_e2e::agent::{Connection, Era, Outcome};
 use toolgate_e2e::kommo::Answers;
 use toolgate_e2e::process::{ALICE, Answer, Configuration, Gateway, Request, Start, World};
 
+#[path = "gateway_edits/expiry.rs"]
+mod expiry;
 #[path = "gateway_edits/faults.rs"]
 mod faults;
 #[path = "gateway_edits/first_start.rs"]

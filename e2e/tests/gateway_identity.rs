@@ -1,6 +1,7 @@
 //! Who calls: what is a credential and what is none, and whose credentials go where.
 
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio::net::TcpSocket;
 use toolgate_e2e::kommo::Answers;
 use toolgate_e2e::process::{ALICE, BOB, CREDENTIAL, Configuration, Gateway, Request, Socket, Start, World};
@@ -11,6 +12,9 @@ mod canaries;
 mod session;
 
 const RULES: &str = "default: deny\ntools:\n  get_leads: {}\n  get_lead: {}\n  update_lead: {action: deny}";
+
+/// The token after [`ALICE`].
+const NEXT: &str = "alice-next-token-canary";
 
 /// What an unauthenticated body may cost at most: what the system buffers on the way, and one read of the gateway.
 const UNREAD_BYTES_MAX: usize = 1024 * 1024;
@@ -151,4 +155,42 @@ async fn anonymous_is_only_who_shows_nothing() {
     assert!((counted - 1.0).abs() < f64::EPSILON);
     assert!(!format!("{:?}", stand_in.record()).contains(ALICE));
     assert!(format!("{:?}", stand_in.record()).contains(CREDENTIAL));
+}
+
+#[tokio::test]
+async fn a_rotation_shuts_nobody_out_and_ends_no_session() {
+    let world = world().await;
+    let edited = async |more: &str| {
+        let before = world.gateway.admin().revision().await.expect("a revision");
+        let digest = |token: &str| {
+            let digits: Vec<String> =
+                Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
+            digits.concat()
+        };
+        let grant = format!(
+            "apiVersion: toolgate.dev/v1alpha1\nkind: ToolGrant\nmetadata: {{name: alice}}\nspec:\n  \
+             servers: [{{name: kommo}}]\n  subject: {{type: Token, token: {{sha256: \"{}\"{}}}}}\n",
+            digest(NEXT),
+            more.replace("OLD", &digest(ALICE)),
+        );
+        world.configuration.write("grant-alice.yaml", &grant).expect("is written");
+        let newer = |answer: &toolgate_e2e::process::Answer| answer.json()["revision"] != before;
+        world.gateway.admin().until("/revision", "a newer revision", newer).await.expect("a newer revision");
+    };
+    let call = |token: &str, session: &str| {
+        Request::session_call(token, Some(session), "get_leads", &json!({"limit": 1}))
+    };
+    let session = world.gateway.open_session(ALICE).await.expect("a session");
+    assert_eq!(world.ask(&get_leads(NEXT)).await.expect("an answer").status, 401);
+    edited(", previousSha256: \"OLD\"").await;
+    for token in [ALICE, NEXT] {
+        let answer = world.ask(&call(token, &session)).await.expect("an answer");
+        assert_eq!((answer.status, answer.verdict()), (200, None), "{token}: {}", answer.text());
+    }
+    edited("").await;
+    assert_eq!(world.ask(&get_leads(ALICE)).await.expect("an answer").status, 401, "it is over");
+    assert_eq!(world.ask(&call(NEXT, &session)).await.expect("an answer").status, 200);
+    let metrics = world.gateway.admin().metrics().await.expect("metrics");
+    let counted = metrics.sum("toolgate_tool_calls_total", &[("grant", "alice"), ("verdict", "allowed")]);
+    assert!((counted - 3.0).abs() < f64::EPSILON, "all of them are the same caller's: {counted}");
 }

@@ -260,7 +260,19 @@ async fn clients_find_out_where_tokens_come_from() {
         of_oidc(&court.idp, "{sub: bot}").replace("audience: mcp", &format!("audience: '{AUDIENCE}'"));
     court.rewrite("bot.yaml", &grant("bot", &of_bot, "")).await;
     let origin = AUDIENCE.trim_end_matches("/mcp");
-    assert_eq!(challenge().await, format!("Bearer resource_metadata=\"{origin}{root}/mcp\""));
+    let wanted = format!("Bearer resource_metadata=\"{origin}{root}/mcp\"");
+    assert_eq!(challenge().await, wanted);
+    // Clients of the older revisions hear it as they come, and in a session.
+    let session = Request::session_call("", Some("s"), "get_leads", &json!({}));
+    for (what, request) in [
+        ("initialize", Request::initialize("")),
+        ("a session's stream", session.clone().by("GET").saying("")),
+        ("a session's end", session.clone().by("DELETE").saying("")),
+        ("a session's call", session),
+    ] {
+        let answer = court.gateway.ask(&request.without("authorization")).await.expect("an answer");
+        assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some(&*wanted)), "{what}");
+    }
     for path in [root.to_owned(), format!("{root}/mcp")] {
         let answer = asked(&path).await;
         let document = json!({

@@ -53,7 +53,7 @@ fn answer(message: &Value) -> (StatusCode, Value) {
             "resultType": "complete", "ttlMs": 5000, "cacheScope": "private",
         }}),
         _ => match message["params"]["name"].as_str().unwrap_or_default() {
-            name @ ("denied" | "limited" | "held") => verdict(name),
+            name @ ("denied" | "limited" | "uncounted" | "held") => verdict(name),
             "revoked" => return (StatusCode::UNAUTHORIZED, json!({})),
             name => json!({"error": {"code": -32602, "message": format!("Unknown tool: {name}")}}),
         },
@@ -130,6 +130,7 @@ async fn every_verdict_is_told_apart_and_the_connection_goes_on() {
         for (tool, outcome) in [
             ("denied", Outcome::Denied),
             ("limited", Outcome::Limited),
+            ("uncounted", Outcome::Uncounted),
             ("held", Outcome::Held),
             ("hidden", Outcome::Unknown),
             ("revoked", Outcome::Unauthorized),

@@ -46,6 +46,8 @@ pub enum Outcome {
     Denied,
     /// The gateway's verdict: a limit is used up.
     Limited,
+    /// Policy has a limit for the call, and the store that counts it is away.
+    Uncounted,
     /// The gateway's verdict: waits for approval.
     Held,
     /// The gateway answered as for a tool that does not exist.
@@ -65,6 +67,7 @@ impl Outcome {
             Self::Allowed => "allowed",
             Self::Denied => "denied",
             Self::Limited => "limited",
+            Self::Uncounted => "uncounted",
             Self::Held => "held",
             Self::Unknown => "unknown",
             Self::Unauthorized => "unauthorized",
@@ -84,6 +87,7 @@ impl Reply {
             (true, None) => Outcome::ToolError,
             (true, Some("denied")) => Outcome::Denied,
             (true, Some("limited")) => Outcome::Limited,
+            (true, Some("uncounted")) => Outcome::Uncounted,
             (true, Some("held")) => Outcome::Held,
             // A verdict on a success, or one of another name, is no answer that a gateway gives.
             (_, Some(_)) => Outcome::Failed,
@@ -141,6 +145,7 @@ mod tests {
             (true, other, Outcome::ToolError),
             (true, verdict("denied"), Outcome::Denied),
             (true, verdict("limited"), Outcome::Limited),
+            (true, verdict("uncounted"), Outcome::Uncounted),
             (true, verdict("held"), Outcome::Held),
             (true, verdict("perhaps"), Outcome::Failed),
             (false, verdict("denied"), Outcome::Failed),

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use toolgate_e2e::cluster::{
-    Cluster, Error, Images, Operator, RELEASE_NAMESPACE, SAMPLE_TOKEN, Stage, Story, dump, walk,
+    Cluster, Error, Images, Operator, Prometheus, RELEASE_NAMESPACE, SAMPLE_TOKEN, Stage, Story, dump, walk,
 };
 
 /// The namespace of the demo.
@@ -16,6 +16,13 @@ const NAMESPACE: &str = "demo";
 
 /// The name of the disposable cluster's folder.
 const CLUSTER: &str = "run";
+
+/// What is worth asking: who called what, which limit is nearly used, what the gateway adds.
+const QUERIES: [&str; 3] = [
+    "sum by (grant, tool, verdict) (toolgate_tool_calls_total)",
+    "max by (policy, counter, window, grant) (toolgate_limit_used_ratio)",
+    "histogram_quantile(0.95, sum by (le) (rate(toolgate_tool_call_duration_seconds_bucket{verdict=\"allowed\"}[5m])))",
+];
 
 /// How the process ends where no cluster can be used.
 const EXIT_CANNOT_BE_USED_HERE: u8 = 77;
@@ -41,12 +48,14 @@ fn run(story: &Story) -> anyhow::Result<()> {
     Operator::refuse_another(&cluster)?;
     story.step("the cluster is up");
     let keep = env::var_os("KEEP").is_some_and(|keep| keep != "0");
+    let prometheus = if keep { watching(&cluster, story) } else { None };
     let played = play(&cluster, story);
     if played.is_err() {
         dump(&cluster.kubectl, NAMESPACE);
     }
     if keep {
         how_to_use(&cluster);
+        prometheus.map_or_else(|| (), what_to_look_at);
         return played;
     }
     story.chapter("The end");
@@ -77,6 +86,30 @@ fn clean(cluster: Cluster, story: &Story) -> anyhow::Result<()> {
     cluster.kubectl.run(&["delete", "namespace", NAMESPACE, RELEASE_NAMESPACE, "--ignore-not-found"])?;
     story.step("the cluster was here before: the release, the CRDs and the demo's namespaces are gone");
     Ok(())
+}
+
+/// A Prometheus that is there from the beginning. The story goes on without it.
+fn watching(cluster: &Cluster, story: &Story) -> Option<Prometheus> {
+    match Prometheus::start(cluster) {
+        Ok(prometheus) => {
+            story.step(format!("Prometheus scrapes all of it: {}", prometheus.url()));
+            Some(prometheus)
+        }
+        Err(error) => {
+            story.step(format!("no Prometheus: {error}"));
+            None
+        }
+    }
+}
+
+fn what_to_look_at(prometheus: Prometheus) {
+    println!("  {}     Prometheus, with the chart's alerts; ask it such as", prometheus.url());
+    for query in QUERIES {
+        println!("    {query}");
+    }
+    println!("  charts/toolgate/files/dashboards    to import into a Grafana that has it as a data source");
+    let processes: Vec<String> = prometheus.leave().iter().map(ToString::to_string).collect();
+    println!("  kill {}     # ends Prometheus and its way into the cluster", processes.join(" "));
 }
 
 fn how_to_use(cluster: &Cluster) {

@@ -36,7 +36,9 @@ pub struct Caller<'s> {
     stage: &'s Stage<'s>,
     pod: String,
     url: String,
-    token: String,
+    /// The file of its token; none is shown without one.
+    token: Option<String>,
+    era: &'static str,
 }
 
 /// The idle agent and its tokens.
@@ -48,7 +50,7 @@ pub(super) fn manifest(images: &Images) -> Result<String, Error> {
 
 impl<'s> Caller<'s> {
     pub(super) fn new(stage: &'s Stage<'s>, url: String, token: &str) -> Self {
-        Self { stage, pod: AGENT.to_owned(), url, token: token.to_owned() }
+        Self { stage, pod: AGENT.to_owned(), url, token: Some(token.to_owned()), era: "modern" }
     }
 
     /// The same server and pod, another token: a key of the Secret that the agent's pods mount.
@@ -60,7 +62,25 @@ impl<'s> Caller<'s> {
     /// The same server, another pod and a token in it.
     #[must_use]
     pub fn at(&self, pod: &str, token: &str) -> Self {
-        Self { pod: pod.to_owned(), token: token.to_owned(), ..self.clone() }
+        Self { pod: pod.to_owned(), token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same server and pod, and no token.
+    #[must_use]
+    pub fn without_token(&self) -> Self {
+        Self { token: None, ..self.clone() }
+    }
+
+    /// The same caller at another address, such as one gateway pod's.
+    #[must_use]
+    pub fn at_url(&self, url: String) -> Self {
+        Self { url, ..self.clone() }
+    }
+
+    /// The same caller in the protocol's older era: its conversations have a session.
+    #[must_use]
+    pub fn in_session(&self) -> Self {
+        Self { era: "session", ..self.clone() }
     }
 
     /// The command that calls a tool until an outcome is seen or the seconds are over.
@@ -71,11 +91,11 @@ impl<'s> Caller<'s> {
         outcome: Outcome,
         seconds: u64,
     ) -> Vec<String> {
-        let token = format!("{TOKENS}/{}", self.token);
-        let fixed =
-            ["exec", &self.pod, "--", "agent", "--url", &self.url, "--token-file", &token, "until", tool];
+        let token = self.token.as_ref().map(|token| format!("{TOKENS}/{token}"));
+        let shown = token.as_ref().map_or(Vec::new(), |token| vec!["--token-file", token.as_str()]);
+        let fixed = [&["exec", &self.pod, "--", "agent", "--url", &self.url], shown.as_slice()].concat();
         let (arguments, seconds) = (arguments.to_string(), seconds.to_string());
-        let rest = [&arguments, "--outcome", outcome.name(), "--timeout-seconds", &seconds];
+        let rest = ["until", tool, &arguments, "--outcome", outcome.name(), "--timeout-seconds", &seconds];
         fixed.iter().chain(rest.iter()).map(|word| (*word).to_owned()).collect()
     }
 
@@ -144,7 +164,13 @@ impl<'s> Caller<'s> {
         let key = format!("--from-literal=script.json={script}");
         kubectl.run(&["create", "configmap", name, &key])?;
         let image = self.stage.images.agent.to_string();
-        let values = [("NAME", name), ("URL", &self.url), ("AGENT_IMAGE", &image)];
+        let values = [
+            ("NAME", name),
+            ("URL", &self.url),
+            ("AGENT_IMAGE", &image),
+            ("ERA", self.era),
+            ("TOKEN", self.token.as_deref().unwrap_or_default()),
+        ];
         kubectl.apply(&filled(include_str!("../../manifests/conversation.yaml"), &values)?)?;
         let pod = format!("pod/{name}");
         // Before there is a container there is no log to follow.

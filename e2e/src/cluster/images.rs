@@ -80,6 +80,24 @@ impl Images {
         })
     }
 
+    /// An image of files that are no program of ours, loaded into the disposable cluster. The first file is run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotUsable`] with a cluster of the user's own; others if it cannot be made or loaded.
+    pub fn of_files(cluster: &Cluster, name: &str, files: &[String]) -> Result<Image, Error> {
+        let own = || Error::NotUsable(format!("there is no image {name} for a cluster of your own"));
+        let folder = cluster.folder().ok_or_else(own)?.with_extension("images");
+        let image = Image { registry: "localhost".to_owned(), name: name.to_owned(), tag: "e2e".to_owned() };
+        let archive = folder.join(format!("{name}.tar")).display().to_string();
+        let (named, mut arguments) = (image.to_string(), vec![]);
+        arguments.extend([named.as_str(), archive.as_str()]);
+        arguments.extend(files.iter().map(String::as_str));
+        cluster.script("image", &arguments)?.success()?;
+        cluster.script("load", &[&archive])?.success()?;
+        Ok(image)
+    }
+
     fn make(cluster: &Cluster, folder: &Path) -> Result<Self, Error> {
         let programs = programs()?;
         let mut archives = Vec::new();

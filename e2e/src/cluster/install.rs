@@ -1,5 +1,7 @@
 //! The chart, installed as a user installs it.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::images::Images;
@@ -12,6 +14,9 @@ use super::{Error, eventually, promise};
 /// Where the operator is installed.
 pub const RELEASE_NAMESPACE: &str = "toolgate-system";
 
+/// The one namespace whose server `kommo` the chart lets review tokens, as a user's settings would say.
+pub const REVIEWED: &str = "only-live-credentials-open-a-server";
+
 /// The custom resource definitions.
 const CRDS: [&str; 3] = ["mcpservers.toolgate.dev", "toolpolicies.toolgate.dev", "toolgrants.toolgate.dev"];
 
@@ -19,7 +24,7 @@ const CRDS: [&str; 3] = ["mcpservers.toolgate.dev", "toolpolicies.toolgate.dev",
 pub(super) const OF_SCENARIOS: &str = "--selector=e2e.toolgate.dev/scenario";
 
 /// The release's name.
-const RELEASE: &str = "toolgate";
+pub(super) const RELEASE: &str = "toolgate";
 
 /// What the operator's pods are found by.
 const OPERATOR_PODS: &str = "--selector=app.kubernetes.io/component=operator";
@@ -30,19 +35,35 @@ const USER: &str = "system:serviceaccount:toolgate-system:toolgate-operator";
 /// The operator's port for probes and metrics.
 const PORT: u16 = 8080;
 
-/// What only admission refuses.
-const UNKNOWN_KEY: &str = "
+/// What only admission refuses, of each kind.
+const UNKNOWN_KEYS: [&str; 3] = [
+    "
+apiVersion: toolgate.dev/v1alpha1
+kind: McpServer
+metadata: {name: unknown-key}
+unknown: true
+spec: {upstream: {url: 'http://nowhere:1/mcp'}}
+",
+    "
 apiVersion: toolgate.dev/v1alpha1
 kind: ToolPolicy
 metadata: {name: unknown-key}
 unknown: true
 spec: {targetRefs: [{kind: McpServer, name: nowhere}]}
-";
+",
+    "
+apiVersion: toolgate.dev/v1alpha1
+kind: ToolGrant
+metadata: {name: unknown-key}
+unknown: true
+spec: {servers: [{name: nowhere}], subject: {type: ServiceAccount, serviceAccount: {name: nobody}}}
+",
+];
 
 /// The installed operator.
 #[derive(Debug)]
 pub struct Operator<'c> {
-    cluster: &'c Cluster,
+    pub(super) cluster: &'c Cluster,
     images: &'c Images,
     /// kubectl for its namespace.
     pub kubectl: Kubectl,
@@ -66,18 +87,26 @@ impl<'c> Operator<'c> {
         cluster.kubectl.apply(&namespace)?;
         let operator = Self { cluster, images, kubectl: cluster.kubectl.in_namespace(RELEASE_NAMESPACE) };
         operator.upgrade(&[])?;
+        // The API server heeds new policies a moment after it has them; on a busy machine that is seconds.
+        operator.until_admission_is("on", false)?;
         Ok(operator)
     }
 
     /// Installs the chart, or upgrades to it, with more settings.
     fn upgrade(&self, more: &[&str]) -> Result<(), Error> {
+        self.upgrade_to(&root().join("charts/toolgate"), more)
+    }
+
+    pub(super) fn upgrade_to(&self, chart: &Path, more: &[&str]) -> Result<(), Error> {
         let Self { cluster, images, .. } = self;
-        let chart = root().join("charts/toolgate").display().to_string();
+        let chart = chart.display().to_string();
         let settings = [
             format!("image.registry={}", images.operator.registry),
             format!("image.tag={}", images.operator.tag),
             format!("gateway.image.registry={}", images.gateway.registry),
             format!("gateway.image.tag={}", images.gateway.tag),
+            "gateway.tokenReview.servers[0].name=kommo".to_owned(),
+            format!("gateway.tokenReview.servers[0].namespace={REVIEWED}"),
         ];
         let mut arguments =
             vec!["upgrade", "--install", RELEASE, &chart, "--namespace", RELEASE_NAMESPACE, "--wait"];
@@ -100,13 +129,20 @@ impl<'c> Operator<'c> {
     pub fn without_admission(&self, act: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
         self.upgrade(&["admission.enabled=false"])?;
         // The API server goes on refusing for a moment after the policies are gone.
-        eventually("admission is off", || {
-            let dry = ["create", "--dry-run=server", "--filename", "-"];
-            Ok(self.kubectl.attempt(&dry, UNKNOWN_KEY)?.succeeded())
-        })?;
+        self.until_admission_is("off", true)?;
         let acted = act();
         self.upgrade(&["admission.enabled=true"])?;
+        self.until_admission_is("on", false)?;
         acted
+    }
+
+    fn until_admission_is(&self, word: &str, lets_in: bool) -> Result<(), Error> {
+        let dry = ["create", "--dry-run=server", "--filename", "-"];
+        for object in UNKNOWN_KEYS {
+            let as_wanted = || Ok(self.kubectl.attempt(&dry, object)?.succeeded() == lets_in);
+            eventually(&format!("admission is {word}"), as_wanted)?;
+        }
+        Ok(())
     }
 
     /// Does something while the operator is away. It is back when this returns.
@@ -122,6 +158,36 @@ impl<'c> Operator<'c> {
         self.kubectl.run(&["scale", "deployment", OPERATOR_PODS, "--replicas=1"])?;
         self.kubectl.wait("condition=Available", &["deployment", OPERATOR_PODS])?;
         acted
+    }
+
+    /// Does something while so many operators run. One runs when this returns.
+    ///
+    /// # Errors
+    ///
+    /// If it fails, or if the others do not come or go.
+    pub fn scaled(&self, count: usize, act: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        let to = |count: usize| {
+            let replicas = format!("--replicas={count}");
+            self.kubectl.run(&["scale", "deployment", OPERATOR_PODS, &replicas])?;
+            self.kubectl.wait(
+                &format!("jsonpath={{.status.readyReplicas}}={count}"),
+                &["deployment", OPERATOR_PODS],
+            )?;
+            eventually("so many operators run", || Ok(self.pods()?.len() == count))
+        };
+        to(count)?;
+        let acted = act();
+        to(1)?;
+        acted
+    }
+
+    /// The pod of the operator that leads, as the Lease says; empty if none does.
+    ///
+    /// # Errors
+    ///
+    /// If there is no Lease.
+    pub fn leader(&self) -> Result<String, Error> {
+        Ok(self.kubectl.value("lease/toolgate-operator", ".spec.holderIdentity")?)
     }
 
     /// Refuses a cluster of the user's own that has Toolgate already: what is done here would take it away.

@@ -84,6 +84,21 @@ impl Cluster {
         }
     }
 
+    /// A folder for files of a run, which nobody needs after it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made.
+    pub(super) fn scratch(&self) -> Result<PathBuf, Error> {
+        let folder = match &self.place {
+            Place::Own => env::temp_dir().join(format!("toolgate-e2e-{}", std::process::id())),
+            Place::Local { folder, .. } => folder.with_extension("scratch"),
+        };
+        let failed = |source| Error::File { path: folder.display().to_string(), source };
+        fs::create_dir_all(&folder).map_err(failed)?;
+        Ok(folder)
+    }
+
     /// Whether the cluster was started here, and ends with [`Cluster::leave`].
     pub fn is_started_here(&self) -> bool {
         matches!(self.place, Place::Local { is_started_here: true, .. })

@@ -124,14 +124,44 @@ fn not_run(count: usize, reason: &str) -> ExitCode {
 
 fn play(together: &[Scenario], alone: &[Scenario]) -> Result<Tally, Error> {
     let cluster = Cluster::ready("test")?;
+    // Before anything is changed, and before anything could be taken away.
+    if let Err(error) = Operator::refuse_another(&cluster) {
+        cluster.leave()?;
+        return Err(error);
+    }
+    let played = play_on(&cluster, together, alone);
+    if is_kept() {
+        println!("left as it is: export KUBECONFIG={}", cluster.kubectl.kubeconfig().display());
+        return played;
+    }
+    // Also where nothing could be installed: what was started here must not stay.
+    let left = leave(cluster);
+    let tally = played?;
+    left?;
+    Ok(tally)
+}
+
+fn is_kept() -> bool {
+    env::var_os(KEEP).is_some_and(|keep| keep != "0")
+}
+
+fn leave(cluster: Cluster) -> Result<(), Error> {
+    if !cluster.is_started_here() {
+        Operator::remove(&cluster)?;
+        cluster.kubectl.run(&["delete", "namespaces", OF_SCENARIOS, "--ignore-not-found", "--wait=false"])?;
+    }
+    cluster.leave()?;
+    Ok(())
+}
+
+fn play_on(cluster: &Cluster, together: &[Scenario], alone: &[Scenario]) -> Result<Tally, Error> {
     let started = Instant::now();
-    Operator::refuse_another(&cluster)?;
-    let images = Images::provide(&cluster)?;
+    let images = Images::provide(cluster)?;
     cluster.kubectl.run(&["delete", "namespaces", OF_SCENARIOS, "--ignore-not-found"])?;
     let operator =
-        Operator::install(&cluster, &images).inspect_err(|_| dump(&cluster.kubectl, RELEASE_NAMESPACE))?;
+        Operator::install(cluster, &images).inspect_err(|_| dump(&cluster.kubectl, RELEASE_NAMESPACE))?;
     println!("images loaded and chart installed in {:.1} s", started.elapsed().as_secs_f64());
-    let world = World { cluster: &cluster, images: &images, operator };
+    let world = World { cluster, images: &images, operator };
     let mut tally = Tally::default();
     thread::scope(|scope| {
         let playing: Vec<_> =
@@ -143,15 +173,6 @@ fn play(together: &[Scenario], alone: &[Scenario]) -> Result<Tally, Error> {
     for scenario in alone {
         tally.count(&play_one(&world, scenario));
     }
-    if env::var_os(KEEP).is_some_and(|keep| keep != "0") {
-        println!("left as it is: export KUBECONFIG={}", cluster.kubectl.kubeconfig().display());
-        return Ok(tally);
-    }
-    if !cluster.is_started_here() {
-        Operator::remove(&cluster)?;
-        cluster.kubectl.run(&["delete", "namespaces", OF_SCENARIOS, "--ignore-not-found", "--wait=false"])?;
-    }
-    cluster.leave()?;
     Ok(tally)
 }
 

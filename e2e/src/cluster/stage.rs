@@ -82,8 +82,7 @@ impl<'c> Stage<'c> {
     ///
     /// If they are refused or do not come in force.
     pub fn apply_samples(&self) -> Result<(), Error> {
-        let samples = root().join("crds/samples").display().to_string();
-        self.kubectl.run(&["apply", "--filename", &samples])?;
+        self.kubectl.run(&["apply", "--filename", &samples()])?;
         self.kubectl.wait("condition=Programmed", &[POLICY, "toolgrant/sales-agent"])?;
         self.kubectl.wait("condition=Ready", &[SERVER])?;
         Ok(())
@@ -161,6 +160,11 @@ impl<'c> Stage<'c> {
         let pod = pods.first().and_then(|pod| pod["metadata"]["name"].as_str()).unwrap_or_default();
         parsed("the stand-in's record", &self.kubectl.pod_port(pod, STAND_IN_PORT, "/record/counts")?)
     }
+}
+
+/// Where the samples are.
+pub fn samples() -> String {
+    root().join("crds/samples").display().to_string()
 }
 
 /// A manifest with its `@NAMES@` replaced.

@@ -10,6 +10,7 @@ use crate::kommo;
 use super::agent::Caller;
 use super::books::{Books, CALLS};
 use super::edit::{Edit, Measured};
+use super::second::second_agent;
 use super::stage::{GRANT, POLICY, Stage};
 use super::story::Story;
 use super::{Error, promise};
@@ -52,7 +53,8 @@ pub fn walk(stage: &Stage<'_>, story: &Story) -> Result<(), Error> {
     edit(stage, &caller, story, &mut books)?;
     story.chapter("What the cluster says");
     story.show(&stage.kubectl.run(&["get", "mcpservers,toolpolicies,toolgrants"])?);
-    balance(stage, story, &books)
+    balance(stage, story, &books)?;
+    second_agent(stage, story)
 }
 
 fn tell(story: &Story, report: &StepReport) -> Result<(), Error> {

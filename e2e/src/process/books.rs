@@ -92,9 +92,12 @@ fn verdict(outcome: Outcome) -> &'static str {
         // The gateway let it through; that the tool failed is the server's business.
         Outcome::Allowed | Outcome::ToolError => "allowed",
         Outcome::Unknown => ABSENT,
-        Outcome::Denied | Outcome::Limited | Outcome::Held | Outcome::Unauthorized | Outcome::Failed => {
-            outcome.name()
-        }
+        Outcome::Denied
+        | Outcome::Limited
+        | Outcome::Uncounted
+        | Outcome::Held
+        | Outcome::Unauthorized
+        | Outcome::Failed => outcome.name(),
     }
 }
 

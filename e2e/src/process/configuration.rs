@@ -87,13 +87,18 @@ impl Configuration {
         self.write(&format!("{name}.yaml"), &text)
     }
 
+    /// A token's digest, as a grant has it.
+    pub fn digest(token: &str) -> String {
+        let digits: Vec<String> = Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
+        digits.concat()
+    }
+
     /// Writes the grant `name` for a token into `grant-<name>.yaml`; `more` are further lines of its spec.
     ///
     /// # Errors
     /// The system refuses.
     pub fn grant(&self, name: &str, token: &str, more: &str) -> Result<(), ProcessError> {
-        let digest: Vec<String> = Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
-        let digest = digest.concat();
+        let digest = Self::digest(token);
         let text = format!(
             "apiVersion: toolgate.dev/v1alpha1\nkind: ToolGrant\nmetadata: {{name: {name}}}\nspec:\n  \
              servers: [{{name: kommo}}]\n  subject: {{type: Token, token: {{sha256: \"{digest}\"}}}}\n  {more}\n"
@@ -107,6 +112,45 @@ impl Configuration {
     /// The system refuses.
     pub fn credential(&self, header: &str) -> Result<(), ProcessError> {
         self.folder.write("credentials/kommo-mcp/authorization", header)
+    }
+
+    /// Lets the server's gateways count in a store: the lines of `spec.counters.redis`, in YAML's flow style.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn counters(&self, redis: &str) -> Result<(), ProcessError> {
+        let server = self.read("kommo-server.yaml")?;
+        let without = server.split("  counters:").next().unwrap_or_default();
+        self.write("kommo-server.yaml", &format!("{without}  counters: {{redis: {redis}}}\n"))
+    }
+
+    /// Writes a key of the Secret `store`, which is for the store of counters.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn store_secret(&self, key: &str, text: &str) -> Result<(), ProcessError> {
+        self.secret("store", key, text)
+    }
+
+    /// Writes a key of a Secret.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn secret(&self, name: &str, key: &str, text: &str) -> Result<(), ProcessError> {
+        self.folder.write(&format!("credentials/{name}/{key}"), text)
+    }
+
+    /// Writes a key of the ConfigMap `authority`.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn authority(&self, key: &str, text: &str) -> Result<(), ProcessError> {
+        self.folder.write(&format!("certificates/authority/{key}"), text)
+    }
+
+    /// The folder of the certificates that ConfigMaps hold.
+    pub fn certificates(&self) -> PathBuf {
+        self.folder.path().join("certificates")
     }
 
     /// The folder of the objects.

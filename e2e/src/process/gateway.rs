@@ -33,6 +33,7 @@ pub struct Gateway {
     mcp: SocketAddr,
     admin: Admin,
     log: Log,
+    audit: Log,
     reading: JoinHandle<()>,
 }
 
@@ -42,23 +43,56 @@ impl Gateway {
     /// # Errors
     /// It is not built, or ended before it listened.
     pub async fn start(start: Start<'_>) -> Result<Self, ProcessError> {
-        let mut command = Command::new(gateway_binary()?);
+        Self::start_in(start, &[]).await
+    }
+
+    /// The same with further variables in its environment.
+    ///
+    /// # Errors
+    /// As of [`Gateway::start`].
+    pub async fn start_in(start: Start<'_>, variables: &[(&str, &Path)]) -> Result<Self, ProcessError> {
+        Self::run(Command::new(gateway_binary()?), start, variables).await
+    }
+
+    /// Starts a gateway that may open only so many files, and waits until it is ready.
+    ///
+    /// # Errors
+    /// As of [`Gateway::ready`].
+    pub async fn ready_within(start: Start<'_>, descriptors: u32) -> Result<Self, ProcessError> {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")).arg(gateway_binary()?);
+        let gateway = Self::run(shell, start, &[]).await?;
+        gateway.admin.until_ready().await?;
+        Ok(gateway)
+    }
+
+    async fn run(
+        mut command: Command,
+        start: Start<'_>,
+        variables: &[(&str, &Path)],
+    ) -> Result<Self, ProcessError> {
         command.arg("--config").arg(start.config);
         if let Some(credentials) = start.credentials {
             command.arg("--credentials").arg(credentials);
         }
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).args(start.more);
-        command.env("TOOLGATE_LOG", start.log).stdin(Stdio::null()).stdout(Stdio::null());
+        command.envs(variables.iter().copied());
+        command.env("TOOLGATE_LOG", start.log).stdin(Stdio::null());
         let mut child = command
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .map_err(ProcessError::system("start the gateway"))?;
-        let log = Log::default();
+        let (log, audit) = (Log::default(), Log::default());
         let stderr = child.stderr.take().expect("stderr was just piped");
-        let mut reading = tokio::spawn(log.clone().fill(stderr));
+        let stdout = child.stdout.take().expect("stdout was just piped");
+        let (filling_log, filling_audit) = (log.clone().fill(stderr), audit.clone().fill(stdout));
+        let mut reading = tokio::spawn(async {
+            tokio::join!(filling_log, filling_audit);
+        });
         let (mcp, admin) = listening(&mut child, &log, &mut reading).await?;
-        Ok(Self { child, mcp, admin: Admin::at(admin), log, reading })
+        Ok(Self { child, mcp, admin: Admin::at(admin), log, audit, reading })
     }
 
     /// Starts a gateway and waits until it is ready.
@@ -91,19 +125,33 @@ impl Gateway {
         &self.log
     }
 
+    /// What it wrote of its audit trail, if that goes to stdout.
+    pub fn audit(&self) -> &Log {
+        &self.audit
+    }
+
     /// Asks it to stop, as Kubernetes does: SIGTERM.
     ///
     /// # Errors
     /// It has ended already, or the system refuses.
     pub async fn terminate(&self) -> Result<(), ProcessError> {
-        let what = "send SIGTERM to the gateway";
-        let gone = || std::io::Error::other("it has ended");
-        let id = self.child.id().ok_or_else(gone).map_err(ProcessError::system(what))?;
-        // Every POSIX shell has `kill`; the call itself would want unsafe code or one more library.
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {id}")).status().await;
-        let failed = |status: ExitStatus| std::io::Error::other(format!("kill ended with {status}"));
-        let sent = sent.and_then(|status| if status.success() { Ok(()) } else { Err(failed(status)) });
-        sent.map_err(ProcessError::system(what))
+        signal(self.child.id(), "TERM").await
+    }
+
+    /// Stops it from running, though its connections stay open.
+    ///
+    /// # Errors
+    /// It has ended already, or the system refuses.
+    pub async fn freeze(&self) -> Result<(), ProcessError> {
+        signal(self.child.id(), "STOP").await
+    }
+
+    /// Lets it run again.
+    ///
+    /// # Errors
+    /// It has ended already, or the system refuses.
+    pub async fn thaw(&self) -> Result<(), ProcessError> {
+        signal(self.child.id(), "CONT").await
     }
 
     /// How it ended, as soon as it has and all of its log was read.
@@ -122,6 +170,18 @@ impl Gateway {
         };
         ended.map_err(ProcessError::system("wait for the gateway's end"))
     }
+}
+
+/// Sends a signal to a process of ours.
+pub(super) async fn signal(id: Option<u32>, signal: &str) -> Result<(), ProcessError> {
+    let what = "send a signal";
+    let gone = || std::io::Error::other("the process has ended");
+    let id = id.ok_or_else(gone).map_err(ProcessError::system(what))?;
+    // Every POSIX shell has `kill`; the call itself would want unsafe code or one more library.
+    let sent = Command::new("sh").arg("-c").arg(format!("kill -{signal} {id}")).status().await;
+    let failed = |status: ExitStatus| std::io::Error::other(format!("kill ended with {status}"));
+    let sent = sent.and_then(|status| if status.success() { Ok(()) } else { Err(failed(status)) });
+    sent.map_err(ProcessError::system(what))
 }
 
 /// The log ends with the process; what was read of it is there even if reading it failed.

@@ -25,6 +25,13 @@ struct Shared {
 }
 
 impl Log {
+    /// What comes out of a process, line by line.
+    pub fn of(from: impl AsyncRead + Unpin + Send + 'static) -> Self {
+        let log = Self::default();
+        tokio::spawn(log.clone().fill(from));
+        log
+    }
+
     /// Every line so far.
     pub fn lines(&self) -> Vec<String> {
         self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -61,6 +68,24 @@ impl Log {
             what: format!("a log line with {part:?}"),
             last: format!("the log:\n{}", self.text()),
         })
+    }
+
+    /// As many lines as this at least, each of them JSON, as soon as they are there.
+    ///
+    /// # Errors
+    /// They were not in time.
+    pub async fn json_lines(&self, count: usize) -> Result<Vec<Value>, ProcessError> {
+        let last = count.saturating_sub(1);
+        let waiting = async {
+            if count > 0 {
+                self.line(last).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .map_err(|_| ProcessError::Patience { what: format!("{count} lines"), last: self.text() })?;
+        let no_json = |line: &String| ProcessError::Patience { what: "JSON".to_owned(), last: line.clone() };
+        self.lines().iter().map(|line| serde_json::from_str(line).map_err(|_| no_json(line))).collect()
     }
 
     /// The line of an index, counted from 0, as soon as it is there.

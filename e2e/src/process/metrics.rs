@@ -39,6 +39,11 @@ impl Metrics {
         sums
     }
 
+    /// How many series there are.
+    pub fn all(&self) -> usize {
+        self.series.len()
+    }
+
     /// How many series a name has.
     pub fn count(&self, name: &str) -> usize {
         self.series.iter().filter(|series| series.name == name).count()

@@ -10,6 +10,12 @@ const NOTHING: &str = "<no description>";
 pub(crate) fn every_field_is_explained(world: &World<'_>, _name: &str) -> Result<(), Error> {
     let kubectl = &world.cluster.kubectl;
     let mut unexplained = Vec::new();
+    for kind in ["mcpserver", "toolpolicy", "toolgrant"] {
+        let text = kubectl.run(&["explain", kind])?;
+        promise(!text.contains("generated") && !text.contains(NOTHING), || {
+            format!("kubectl explain {kind}: {text}")
+        })?;
+    }
     let mut levels = 0;
     for crd in kubectl.items(&["crds", "--selector=app.kubernetes.io/instance=toolgate"])? {
         let plural = crd["spec"]["names"]["plural"].as_str().unwrap_or_default();

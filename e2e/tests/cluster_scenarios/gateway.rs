@@ -1,10 +1,14 @@
 //! A gateway that goes is replaced, and comes back with what was in force, whoever else is away.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use toolgate_e2e::agent::Outcome;
 use toolgate_e2e::cluster::{Error, Frozen, Outside, POLICY, World, promise, restart_container};
 
+/// How long the API server is away.
+const OUTAGE: Duration = Duration::from_mins(1);
 /// A merge patch of the sample policy.
 const EDIT: &str = r#"{"spec": {"tools": {"get_lead": {"action": "deny", "reason": "closed"}}}}"#;
 
@@ -35,16 +39,25 @@ pub(crate) fn the_api_server_is_away(world: &World<'_>, name: &str) -> Result<()
     let calls = |outcome| outside.until("get_lead", &json!({"id": 1001}), outcome);
     calls(Outcome::Allowed)?;
     {
-        let _frozen = Frozen::api_server(world.cluster)?;
+        let (_frozen, gone) = (Frozen::api_server(world.cluster)?, Instant::now());
         calls(Outcome::Allowed)?;
         restart_container(uid)?;
         calls(Outcome::Failed)?;
         calls(Outcome::Allowed)?;
         outside.until("update_lead", &json!({"id": 1001}), Outcome::Denied)?;
+        // Nothing comes true here: it is the outage itself that has to last.
+        while gone.elapsed() < OUTAGE {
+            calls(Outcome::Allowed)?;
+        }
     }
+    let back = Instant::now();
     // The new process follows the bundle as the old one did.
     stage.kubectl.run(&["patch", POLICY, "--type", "merge", "--patch", EDIT])?;
     stage.kubectl.wait("condition=Programmed", &[POLICY])?;
+    let (gone, back) = (OUTAGE.as_secs(), back.elapsed().as_secs_f64());
+    println!(
+        "after {gone} s without an API server the first edit was enforced {back:.1} s after it was back"
+    );
     let sighting = calls(Outcome::Denied)?;
     promise(sighting.calls == 1, || format!("a call after Programmed did not obey: {sighting:?}"))
 }

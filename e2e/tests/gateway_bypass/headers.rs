@@ -147,16 +147,18 @@ async fn versions_that_contradict() {
 }
 
 #[tokio::test]
-async fn a_tool_call_is_no_notification_and_no_task() {
+async fn a_tool_call_is_no_notification_and_as_a_task_it_is_a_call() {
     let arena = Arena::new().await;
     for era in Era::BOTH {
         let call = era.call("get_leads");
         let silent = era.saying(&arena.session, "get_leads", call.replace("\"id\":7,", ""));
         arena.expect("48 a call without an id", &silent, Told::Error(400, -32600)).await;
-        let task = call.replace("\"arguments\":{}", "\"arguments\":{},\"task\":{\"ttl\":60000}");
-        let task = era.saying(&arena.session, "get_leads", task);
-        let answer = arena.world.ask(&task).await.expect("an answer");
-        assert!(answer.text().contains("tasks are not opened by any policy"), "{}", answer.text());
+        for (tool, code) in [("update_lead", 403), ("stop_salesbot", -32602)] {
+            let task = "\"arguments\":{},\"task\":{\"ttl\":60000}";
+            let task = era.call(tool).replace("\"arguments\":{}", task);
+            let task = era.saying(&arena.session, tool, task);
+            arena.expect("45 a call as a task", &task, Told::Error(200, code)).await;
+        }
     }
     let response = Era::Session.saying(&arena.session, "x", r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
     arena.expect("an answer to nothing", &response, Told::Error(400, -32600)).await;

@@ -135,26 +135,35 @@ async fn nothing_but_the_marker_reaches_the_server() {
     }
 }
 
-/// RFC 9112 lets a recipient take a bare line feed for the end of a line, and the HTTP library does. Whoever stands in
-/// front and does not may see one request where the gateway sees two; each of them is decided like any other.
+/// RFC 9112 lets a recipient take a bare line feed for the end of a line. Whoever stands in front and does not would see
+/// one request where the gateway sees two.
 #[tokio::test]
-async fn behind_a_bare_line_feed_every_request_is_decided_by_itself() {
+async fn behind_a_bare_line_feed_nothing_is_read() {
     let arena = Arena::new().await;
-    for (tool, reaches) in [("update_lead", false), ("stop_salesbot", false), ("get_lead", true)] {
+    for lines in ["x: y\ntransfer-encoding: chunked", "transfer-encoding: chunked\nx: y", "x: y\n\n"] {
         for token in [ALICE, "nobody"] {
             arena.world.stand_in.clear_record();
-            let hidden = Request::modern_call(token, tool, &json!({"id": 4711})).bytes();
-            let lines = "x: y\ntransfer-encoding: chunked";
+            let hidden = Request::modern_call(token, "get_lead", &json!({"id": 4711})).bytes();
             let bytes = [head(lines), b"0\r\n\r\n".to_vec(), hidden, marker()].concat();
-            let mut socket = Socket::open(arena.world.gateway.address()).await.expect("connects");
-            socket.send(&bytes).await.expect("is sent");
-            for _ in 0..3 {
-                socket.answer().await.expect("an answer");
-            }
-            let reached = arena.world.reached();
-            let expected: &[&str] =
-                if reaches && token == ALICE { &["get_lead", "get_leads"] } else { &["get_leads"] };
-            assert_eq!(reached, expected, "{tool}");
+            refused_and_closed(&arena, lines, &bytes).await;
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_framed_in_doubt_is_refused_and_its_connection_closed() {
+    let arena = Arena::new().await;
+    for (what, bytes) in [lengths(), chunks()].concat() {
+        arena.world.stand_in.clear_record();
+        refused_and_closed(&arena, what, &[bytes, marker()].concat()).await;
+    }
+}
+
+async fn refused_and_closed(arena: &Arena, what: &str, bytes: &[u8]) {
+    let mut socket = Socket::open(arena.world.gateway.address()).await.expect("connects");
+    let _closed = socket.send(bytes).await;
+    let answer = socket.answer().await.expect("an answer");
+    assert_eq!(answer.status, 400, "{what}: {}", answer.text());
+    assert_eq!(socket.rest().await.expect("is closed"), b"", "{what}: nothing comes after it");
+    assert_eq!(arena.world.reached(), [""; 0], "{what}");
 }

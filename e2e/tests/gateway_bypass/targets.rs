@@ -87,10 +87,13 @@ async fn a_stream_is_of_its_session_and_takes_nothing_from_the_client() {
     arena.expect("42 no session", &stream(ALICE, None), Told::Status(405)).await;
     let only_json = stream(ALICE, session).instead("accept", "application/json");
     arena.expect("no stream is read", &only_json, Told::Status(406)).await;
-    // A body that looks like a call, and a place to resume from: neither goes on. The stand-in has no such stream.
+    // A body that looks like a call, and a place to resume from that is none: neither goes on. The stand-in has no such
+    // stream.
     let call = Era::Session.call("get_leads");
-    let resumed = stream(ALICE, session).saying(call).with("last-event-id", "43-canary");
-    assert_eq!(arena.world.ask(&resumed).await.expect("an answer").status, 405);
+    let with_body = stream(ALICE, session).saying(call);
+    assert_eq!(arena.world.ask(&with_body).await.expect("an answer").status, 405);
+    let resumed = with_body.with("last-event-id", "43-canary");
+    arena.expect("43 a made-up event", &resumed, Told::Status(400)).await;
     let record = arena.world.stand_in.record();
     assert!(record.iter().all(|entry| entry.method == "GET" && entry.body.is_empty()), "{record:#?}");
     assert!(!format!("{record:?}").contains("43-canary"), "{record:#?}");

@@ -82,7 +82,7 @@ async fn no_header_of_a_client_reaches_the_server() {
     }
     let known =
         ["accept", "authorization", "content-length", "content-type", "host", "mcp-method", "mcp-name"];
-    let known = [&known[..], &["mcp-protocol-version", "mcp-session-id"]].concat();
+    let known = [&known[..], &["mcp-protocol-version", "mcp-session-id", "traceparent"]].concat();
     for entry in world.stand_in.record() {
         let names: Vec<&str> = entry.headers.keys().map(String::as_str).collect();
         assert!(names.iter().all(|name| known.contains(name)), "{names:?}");

@@ -135,7 +135,7 @@ async fn what_an_answer_says_beside_its_message_stays_behind() {
     let answer = stage.ask(&call()).await;
     assert_eq!(answer.status, 200);
     let names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["content-type", "content-length", "date"]);
+    assert_eq!(names, ["content-type", "toolgate-request-id", "content-length", "date"]);
     let stage = Stage::answering(http("200 OK", headers, &result("fine").to_string())).await;
     assert_eq!(
         stage.ask(&old_call()).await.header("mcp-session-id"),

@@ -190,3 +190,23 @@ async fn no_caller_is_answered_with_what_is_anothers() {
     futures::future::join_all(callers).await;
     assert_eq!(stage.upstream.seen().len(), 16 * 60);
 }
+
+/// What answers there hands out credentials, and whoever writes a server's URL could have them sent to an agent.
+#[tokio::test]
+async fn a_server_at_an_address_of_the_link_or_of_a_cloud_is_never_connected_to() {
+    for url in [
+        "http://169.254.169.254/mcp",
+        "http://[::ffff:169.254.169.254]/mcp",
+        "http://0xa9fea9fe/mcp",
+        "http://0.0.0.0:1/mcp",
+    ] {
+        let (_configuration, gateway) = before(url, RULES, &[]).await;
+        let answer = gateway.ask(&call()).await.expect("an answer");
+        assert_eq!(answer.status, 502, "{url}: {}", answer.text());
+        let metrics = gateway.admin().metrics().await.expect("metrics");
+        assert!(metrics.sum("toolgate_upstream_errors_total", &[("kind", "unreachable")]) > 0.5, "{url}");
+        let logged = gateway.log().message(0, "the server cannot be reached").await.expect("is logged");
+        let detail = logged["detail"].as_str().expect("why");
+        assert!(detail.contains("gateways do not connect to"), "{url}: {detail}");
+    }
+}

@@ -54,7 +54,7 @@ fn nothing_is_made_unless_it_is_asked_for() {
     let objects = objects.expect("is sound");
     let kinds: BTreeSet<&str> = objects.iter().map(|object| word(&object["kind"])).collect();
     assert!(kinds.contains("Deployment"));
-    for kind in ["ServiceMonitor", "PodMonitor", "PrometheusRule", "ConfigMap"] {
+    for kind in ["ServiceMonitor", "PodMonitor", "PrometheusRule", "ConfigMap", "GrafanaDashboard"] {
         assert!(!kinds.contains(kind), "{kind}");
     }
 }
@@ -74,6 +74,26 @@ fn alerts_and_dashboards_are_the_files() {
         }
     }
     assert_eq!(made, files::dashboards());
+}
+
+#[test]
+fn dashboards_for_grafanas_operator_point_at_the_config_maps() {
+    let more =
+        ["grafana.dashboards.grafanaDashboard.enabled=true", "grafana.dashboards.namespace=monitoring"];
+    let values: Vec<&str> = ALL.into_iter().chain(more).collect();
+    let Some(objects) = template(&values) else { return };
+    let objects = objects.expect("is sound");
+    let pointed_at: Vec<(&Value, &Value)> = of_kind(&objects, "GrafanaDashboard")
+        .into_iter()
+        .map(|one| (&one["metadata"]["namespace"], &one["spec"]["configMapRef"]))
+        .collect();
+    let made = of_kind(&objects, "ConfigMap");
+    assert_eq!(pointed_at.len(), made.len());
+    for ((namespace, reference), map) in pointed_at.iter().zip(made) {
+        assert_eq!(**namespace, map["metadata"]["namespace"]);
+        assert_eq!(reference["name"], map["metadata"]["name"]);
+        assert!(map["data"][word(&reference["key"])].is_string(), "{reference}");
+    }
 }
 
 #[test]
@@ -125,6 +145,10 @@ fn what_cannot_work_is_refused() {
         ),
         (vec!["metrics.podMonitor.interval=often"], "/metrics/podMonitor/interval"),
         (vec!["grafana.dashboard.enabled=true"], "dashboard"),
+        (
+            vec!["grafana.dashboards.grafanaDashboard.enabled=true"],
+            "grafana.dashboards.grafanaDashboard.enabled needs grafana.dashboards.enabled",
+        ),
     ] {
         let Some(made) = template(&values) else { return };
         let complaint = made.expect_err(fault);

@@ -10,6 +10,8 @@ use crate::query::{self, Selector};
 
 /// Units that panels may have: of calls, of work, of time, of memory, of shares and of plain numbers.
 const UNITS: [&str; 7] = ["reqps", "ops", "s", "bytes", "percentunit", "short", "none"];
+/// The names that links lead to.
+const UIDS: [&str; 3] = ["toolgate-drill-down", "toolgate-fleet", "toolgate-tool-calls"];
 /// The width of a dashboard, in columns.
 const COLUMNS: u64 = 24;
 
@@ -57,7 +59,7 @@ fn labels_of(legend: &str) -> BTreeSet<String> {
 }
 
 /// What keeps a selector from following the variables.
-fn narrowed(selector: &Selector, has_tool: bool) -> Result<(), String> {
+fn narrowed(selector: &Selector, has_tool: bool, contract: &Contract) -> Result<(), String> {
     // The operator looks after all servers, and what a process uses is picked by the gateway's own metric beside it.
     if ["toolgate_operator_", "process_"].iter().any(|start| selector.metric.starts_with(start)) {
         return Ok(());
@@ -66,14 +68,18 @@ fn narrowed(selector: &Selector, has_tool: bool) -> Result<(), String> {
         let wanted = (label.to_owned(), "=~", format!("${label}"));
         selector.matchers.contains(&wanted)
     };
-    let is_of_unknown_tools = selector.matchers.contains(&("tool".to_owned(), "=", "_other".to_owned()));
+    // What picks by one tool follows no variable, and limits of a whole server are shown whoever was chosen.
+    let picks = |label: &str| {
+        selector
+            .matchers
+            .iter()
+            .any(|(name, operator, value)| name == label && (*operator == "=" || value == "$grant|"))
+    };
+    let has_label =
+        |label: &str| contract.find(&selector.metric).is_some_and(|(_, labels)| labels.contains(label));
     let mut wanted = vec!["namespace", "server"];
-    if has_tool && selector.metric.ends_with("_total") {
-        wanted.push("grant");
-        if selector.metric != "toolgate_requests_total" && !is_of_unknown_tools {
-            wanted.push("tool");
-        }
-    }
+    wanted
+        .extend(["grant", "tool"].into_iter().filter(|label| has_tool && has_label(label) && !picks(label)));
     match wanted.iter().find(|label| !has(label)) {
         Some(label) => Err(format!("{} does not follow ${label}", selector.metric)),
         None => Ok(()),
@@ -94,7 +100,7 @@ fn is_sound(asked: &Asked, has_tool: bool, contract: &Contract) -> Result<(), St
     if !missing.is_empty() {
         return Err(format!("its legend speaks of {missing:?}"));
     }
-    query.selectors.iter().try_for_each(|selector| narrowed(selector, has_tool))
+    query.selectors.iter().try_for_each(|selector| narrowed(selector, has_tool, contract))
 }
 
 #[test]
@@ -163,6 +169,44 @@ fn every_panel_says_what_it_shows_in_which_unit_from_the_chosen_source() {
 }
 
 #[test]
+fn links_of_what_is_shown_lead_to_a_dashboard_and_to_its_variables() {
+    let dashboards = files::dashboards();
+    let mut links = 0;
+    for (file, dashboard) in &dashboards {
+        for panel in panels(dashboard) {
+            for link in items(&panel["fieldConfig"]["defaults"]["links"]) {
+                let (title, url) = (word(&panel["title"]), word(&link["url"]));
+                let (target, parameters) =
+                    url.strip_prefix("/d/").and_then(|url| url.split_once('?')).expect(url);
+                let led_to = dashboards.iter().find(|(_, other)| other["uid"] == target);
+                let (_, led_to) = led_to.unwrap_or_else(|| panic!("{file}, {title}: {url} leads nowhere"));
+                let variables = items(&led_to["templating"]["list"]);
+                for parameter in parameters.split('&').filter_map(|pair| pair.strip_prefix("var-")) {
+                    let (name, value) = parameter.split_once('=').expect(parameter);
+                    assert!(variables.iter().any(|one| one["name"] == name), "{file}, {title}: {name}");
+                    // By a label that the series has, or by a column of the table.
+                    let label =
+                        value.strip_prefix("${__field.labels.").and_then(|label| label.strip_suffix('}'));
+                    let column =
+                        value.strip_prefix("${__data.fields.").and_then(|column| column.strip_suffix('}'));
+                    let renamed = &panel["transformations"][0]["options"]["renameByName"];
+                    let has = match (label, column) {
+                        (Some(label), None) => {
+                            label == name && word(&panel["targets"][0]["expr"]).contains(label)
+                        }
+                        (None, Some(column)) => word(&renamed[name]) == column,
+                        _ => false,
+                    };
+                    assert!(has, "{file}, {title}: {value}");
+                }
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 0, "nothing leads to the drill-down");
+}
+
+#[test]
 fn panels_lie_beside_each_other_and_not_over_each_other() {
     for (file, dashboard) in files::dashboards() {
         let mut taken = BTreeSet::new();
@@ -183,7 +227,7 @@ fn panels_lie_beside_each_other_and_not_over_each_other() {
 fn dashboards_are_named_once_and_not_edited_in_place() {
     let dashboards = files::dashboards();
     let names: BTreeSet<&str> = dashboards.iter().map(|(_, dashboard)| word(&dashboard["uid"])).collect();
-    assert_eq!(names, BTreeSet::from(["toolgate-fleet", "toolgate-tool-calls"]), "links rest on these");
+    assert_eq!(names, BTreeSet::from(UIDS), "links rest on these");
     for (file, dashboard) in &dashboards {
         for (key, value) in [
             ("editable", Value::from(false)),

@@ -19,10 +19,12 @@ tools:
   get_leads: {}
   get_lead: {}
   move_lead:
-    limits: [{counter: move_lead_rate, window: minute, max: 4, scope: grant}]
+    limits: [{counter: move_lead_rate, window: hour, max: 4, scope: grant}]
   update_lead: {action: deny, reason: change leads by move_lead}
   run_salesbot: {action: approve}
-hide: [\"stop_*\"]";
+hide: [\"stop_*\"]
+allTools:
+  limits: [{counter: kommo_api, window: day, max: 1000, scope: server}]";
 const WATCHER: &str = "mode: audit\ndefault: deny\ntools:\n  get_leads: {action: deny, reason: too many}";
 
 /// A token of the form that issuers sign, and signed by none.
@@ -32,6 +34,9 @@ const UNSIGNED: &str = "eyJhbGciOiJub25lIn0.e30.c2ln";
 const MALLORY: &str = "mallory-token";
 /// How often.
 const BURST: usize = 40;
+
+/// How many calls are let through to a server that is gone, each time.
+const OUTAGE: u8 = 3;
 
 /// How often each grant had which verdict on which tool, as the caller heard it.
 type Heard = BTreeMap<[String; 3], f64>;
@@ -83,7 +88,7 @@ async fn burst(gateway: &Gateway, heard: &mut Heard) {
 
 /// Calls that policy lets through to a server that is gone.
 async fn outage(gateway: &Gateway, heard: &mut Heard) {
-    for _ in 0..3 {
+    for _ in 0..OUTAGE {
         let answer = ask(gateway, &Request::modern_call(BOB, "get_lead", &arguments("get_lead"))).await;
         assert_eq!(answer.verdict(), None, "{}", answer.text());
         *heard.entry(["bob", "get_lead", "allowed"].map(str::to_owned)).or_default() += 1.0;
@@ -144,7 +149,9 @@ fn legend(asked: &Asked, sample: &Sample) -> String {
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |legend, part| {
         let (label, rest) = part.split_once("}}").expect("legends are well formed");
-        assert!(!sample.label(label).is_empty(), "{}: no {label}", asked.panel);
+        // A limit of a whole server is of no agent.
+        let may_be_empty = label == "grant" && asked.text.contains("toolgate_limit_");
+        assert!(may_be_empty || !sample.label(label).is_empty(), "{}: no {label}", asked.panel);
         legend + sample.label(label) + rest
     })
 }
@@ -164,7 +171,18 @@ fn expected(heard: &Heard) -> BTreeMap<&'static str, BTreeMap<String, f64>> {
     let total: f64 = heard.values().sum();
     let share = sums(heard, refused, &[]).into_iter().map(|(key, count)| (key, count / total)).collect();
     let one = |value: f64| BTreeMap::from([(String::new(), value)]);
+    let charged = |key: &[String; 3]| key[2] == "allowed";
+    // Of what was never written to the server nothing is charged.
+    let all: f64 = sums(heard, charged, &[]).values().sum::<f64>() - 2.0 * f64::from(OUTAGE);
+    let moved = heard[&["alice", "move_lead", "allowed"].map(str::to_owned)];
+    let edge = BTreeMap::from([(String::new(), all / 1000.0), ("alice".to_owned(), moved / 4.0)]);
     BTreeMap::from([
+        ("Limits close to their edge", edge),
+        ("Fullest limit", one(1.0)),
+        ("Allowed", sums(heard, charged, &[])),
+        ("Refused", sums(heard, refused, &[])),
+        ("Limited", sums(heard, |key| key[2] == "limited", &[])),
+        ("Tools and verdicts", sums(heard, |_| true, &[0, 1, 2])),
         ("Calls", one(total)),
         ("Refused share", share),
         ("Limited calls", sums(heard, |key| key[2] == "limited", &[])),
