@@ -19,6 +19,7 @@ help: ## Show this help
 
 .PHONY: demo
 demo: build ## On a real Kubernetes made here: install, apply, call, deny, limit, edit, measure (root, Go; KEEP=1 leaves it up)
+	@if [ -n "$${KEEP:-}" ]; then e2e/tests/observability/fetch; fi
 	$(BIN)/demo
 
 .PHONY: try
@@ -41,6 +42,9 @@ test: ## Everything: style, unit, property, process and cluster tests
 	echo "waiting for the cluster's programs (target/cluster-build.log)"; \
 	wait $$cluster || { code=$$?; tail -n 20 target/cluster-build.log; [ $$code = 77 ]; }
 	e2e/tests/observability/fetch
+	e2e/redis/fetch
+	e2e/sdks/fetch
+	operator/tests/schemas/fetch
 	$(CARGO) test --locked --workspace --no-fail-fast
 
 .PHONY: lint
@@ -49,9 +53,32 @@ lint: ## Formatting, lints and the project's own laws
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
 
+.PHONY: fuzz
+fuzz: ## Bend messages, event streams and policies at random, a minute for each reader (SECONDS_EACH=60)
+	TOOLGATE_FUZZ_SECONDS=$${SECONDS_EACH:-60} $(CARGO) test --locked -p toolgate-gateway --test fuzz -- --nocapture --test-threads=1
+
 .PHONY: generate
 generate: ## Write the manifests anew from the types
 	$(CARGO) test --locked -p toolgate-crds --test generated || $(CARGO) test --locked -p toolgate-crds --test generated
+
+.PHONY: bench
+bench: ## What a call costs beside nginx and Envoy (fetched into target/bench), in tables and target/bench/report.json
+	e2e/src/bench/fetch
+	e2e/redis/fetch
+	$(CARGO) build --locked --release -p toolgate-gateway -p toolgate-e2e --bin toolgate-gateway --bin bench
+	target/release/bench
+
+.PHONY: pictures
+pictures: build ## Draw the dashboards anew, from a load on a real cluster, with Grafana's own panels (root, Go, node, Chromium)
+	e2e/tests/observability/fetch
+	e2e/redis/fetch
+	e2e/pictures/fetch
+	$(BIN)/pictures
+
+.PHONY: bench-operator
+bench-operator: ## What the operator costs with 10,000 policies, before an API server in memory: JSON on stdout (REST=300 seconds)
+	$(CARGO) build --locked --release -p toolgate-operator -p toolgate-e2e --bin toolgate-operator --bin bench-operator
+	target/release/bench-operator --rest $${REST:-300}
 
 .PHONY: deny
 deny: ## Licences, advisories and banned crates (installs cargo-deny if it is not there)
