@@ -1,6 +1,8 @@
 //! The operator that is away is not missed by any call, and what was written meanwhile is enforced when it is back.
 //! It writes only what differs.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use toolgate_e2e::agent::Outcome;
@@ -26,6 +28,10 @@ pub(crate) fn the_operator_is_away(world: &World<'_>, name: &str) -> Result<(), 
     Ok(())
 }
 
+/// How long nothing is written before it counts as rest. What became of the samples, and of what happened in the cluster
+/// before them, is told by the statuses and Events of a few seconds, one after the other.
+const STILLNESS: Duration = Duration::from_secs(15);
+
 pub(crate) fn nothing_is_written_at_rest(world: &World<'_>, name: &str) -> Result<(), Error> {
     world.stage(name)?.apply_samples()?;
     let audit = Audit::of(world.cluster);
@@ -36,13 +42,20 @@ pub(crate) fn nothing_is_written_at_rest(world: &World<'_>, name: &str) -> Resul
         records.retain(|record| record.resource != "leases");
         Ok(records)
     };
-    // Events of what the samples became may still be on their way, and are not of rest.
+    let written = || Ok::<_, Error>(world.operator.metrics()?.sum("toolgate_operator_writes_total", &[]));
     restarted(world)?;
-    let before = writes()?.len();
+    let (mut last, mut since) = ((0, 0), Instant::now());
+    eventually("the operator is at rest", || {
+        let now = (writes()?.len(), written()?);
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        Ok(since.elapsed() >= STILLNESS)
+    })?;
+    let (before, _) = last;
     // A restart looks at everything anew. All of it is as it should be.
     restarted(world)?;
-    let written = world.operator.metrics()?.sum("toolgate_operator_writes_total", &[]);
-    let after = writes()?;
+    let (written, after) = (written()?, writes()?);
     promise(written == 0, || format!("it wrote {written} objects at rest: {:?}", &after[before..]))?;
     promise(after.len() == before, || format!("the API server saw writes at rest: {:?}", &after[before..]))
 }

@@ -47,10 +47,31 @@ pub(super) fn fullest(instants: &[u64]) -> usize {
     instants.iter().enumerate().map(held).max().unwrap_or_default()
 }
 
-/// How many windows, one after the other and each from an admission on, hold exactly the maximum.
+/// How many windows, one after the other and each from an admission on, hold exactly the maximum. One that is not full
+/// gives way to the one from the next admission: a pause shifts where windows begin, and no full one may be missed.
 pub(super) fn full_windows(instants: &[u64]) -> usize {
-    let is_full = |chunk: &&[u64]| chunk[MAX - 1] - chunk[0] < WINDOW;
-    instants.chunks_exact(MAX).filter(is_full).count()
+    let (mut full, mut from) = (0, 0);
+    while let Some(stretch) = instants.get(from..from + MAX) {
+        let is_full = stretch[MAX - 1] - stretch[0] < WINDOW;
+        full += usize::from(is_full);
+        from += if is_full { MAX } else { 1 };
+    }
+    full
+}
+
+#[test]
+fn full_windows_begin_wherever_one_opens() {
+    let max = u64::try_from(MAX).expect("a count");
+    let burst = |from: u64| (0..max).map(move |each| from + each);
+    assert_eq!(full_windows(&burst(0).take(MAX - 1).collect::<Vec<_>>()), 0, "one short");
+    assert_eq!(full_windows(&burst(0).collect::<Vec<_>>()), 1);
+    assert_eq!(
+        full_windows(&(0..max).map(|each| each * WINDOW / (max - 1)).collect::<Vec<_>>()),
+        0,
+        "one past the end"
+    );
+    let late: Vec<_> = [0, 1, 2].into_iter().chain(burst(WINDOW * 3)).chain(burst(WINDOW * 5)).collect();
+    assert_eq!(full_windows(&late), 2, "three stray admissions shift nothing");
 }
 
 pub(super) fn now() -> u64 {
