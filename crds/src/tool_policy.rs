@@ -152,6 +152,12 @@ pub struct ToolEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub reason: Option<String>,
+    /// The definitions of the tool that were agreed to: the SHA-256 of each, in 64 lower-case hexadecimal digits, as
+    /// `toolgate pin` prints them. A tool that the server defines in any other way is not listed, and calls of it are
+    /// refused. Only for a tool by its exact name. Absent: any definition will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 8), inner(regex(pattern = "^[0-9a-f]{64}$")))]
+    pub definitions: Option<Vec<String>>,
     /// Every one of these must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]

@@ -8,6 +8,8 @@ use toolgate_e2e::process::{ALICE, Answer, Configuration, Gateway, Request, Seen
 mod answers;
 #[path = "gateway_upstream/connections.rs"]
 mod connections;
+#[path = "gateway_upstream/definitions.rs"]
+mod definitions;
 #[path = "gateway_upstream/lists.rs"]
 mod lists;
 #[path = "gateway_upstream/streams.rs"]
@@ -24,13 +26,13 @@ hide: [\"stop_*\"]";
 struct Stage {
     upstream: Upstream,
     gateway: Gateway,
-    _configuration: Configuration,
+    configuration: Configuration,
 }
 
 impl Stage {
     async fn new(upstream: Upstream, rules: &str, more: &[&str]) -> Self {
         let (configuration, gateway) = before(&upstream.url(), rules, more).await;
-        Self { upstream, gateway, _configuration: configuration }
+        Self { upstream, gateway, configuration }
     }
 
     async fn answering(answer: impl Into<Vec<u8>>) -> Self {

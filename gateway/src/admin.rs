@@ -68,6 +68,9 @@ async fn metrics(gateway: Arc<Gateway>) -> Response<Full<Bytes>> {
         Some(in_force) => gateway.counters.usage(in_force, &gateway.clock).await,
         None => Vec::new(),
     };
+    if let Some(in_force) = &in_force {
+        gateway.metrics.disputed(gateway.definitions.disputed(&in_force.law));
+    }
     // With many series it takes milliseconds, in which no call is to wait for this thread.
     let text = tokio::task::spawn_blocking(move || {
         let text = gateway.metrics.text(limits);

@@ -7,6 +7,7 @@ mod body;
 mod bound;
 mod busy;
 mod decide;
+mod definitions;
 mod forward;
 mod metadata;
 mod presence;

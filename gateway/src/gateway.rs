@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::correlation::Ids;
 use crate::counting::Counting;
 use crate::credentials::Credentials;
+use crate::definitions::Definitions;
 use crate::identity::Verifier;
 use crate::in_force::Holder;
 use crate::log::Log;
@@ -39,6 +40,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// Which arguments the server's tools want repeated in headers.
     pub declarations: Declarations,
+    /// How the server defines tools of which a policy agrees to some definitions only.
+    pub definitions: Definitions,
     /// How many tools the server lists.
     pub tools_seen: ToolsSeen,
     /// The way to the server.
@@ -76,6 +79,7 @@ impl Gateway {
         Self {
             holder: Holder::default(),
             declarations: Declarations::default(),
+            definitions: Definitions::default(),
             tools_seen: ToolsSeen::default(),
             clock: Clock::default(),
             counters: Counting::default(),

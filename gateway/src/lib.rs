@@ -10,6 +10,7 @@
 //! - [`endpoint`]: the way of one request. [`upstream`] sends nothing without a permit.
 //! - [`counting`]: where calls are counted.
 //! - [`reach`]: whether the server can be reached, and [`tools_seen`], how many tools it lists; the operator asks for both.
+//! - [`definitions`]: how the server defines the tools of which a policy agrees to some definitions only.
 //! - [`identity`]: whose a token is that an issuer signed.
 //! - [`audit`]: what was decided, a line each, and [`correlation`], what ties it together with what others know.
 //! - [`log`](mod@log): what the process says about itself. [`outlet`]: why neither it nor the audit trail ever delays a call.
@@ -28,6 +29,7 @@ pub mod clock;
 pub mod correlation;
 pub mod counting;
 pub mod credentials;
+pub mod definitions;
 pub mod destinations;
 pub mod endpoint;
 pub mod gateway;

@@ -60,6 +60,7 @@ pub struct Metrics {
     revision: IntGaugeVec,
     config_trouble: IntGaugeVec,
     in_flight: IntGaugeVec,
+    disputed: IntGaugeVec,
     tls_trouble: IntGaugeVec,
     limits: Limits,
     seen_tools: Mutex<HashSet<String>>,
@@ -125,6 +126,7 @@ impl Metrics {
             revision: gauges("toolgate_config_revision", REVISION, &["server"])?,
             config_trouble: gauges("toolgate_config_refused", CONFIG_REFUSED, &["server"])?,
             in_flight: gauges("toolgate_in_flight", IN_FLIGHT, &["server", "kind"])?,
+            disputed: gauges("toolgate_tool_definitions_disputed", DISPUTED, &["server"])?,
             tls_trouble: gauges("toolgate_tls_refused", TLS_REFUSED, &["server"])?,
             server: ArcSwap::from_pointee(server.to_owned()),
             seen_tools: Mutex::default(),
@@ -143,6 +145,7 @@ impl Metrics {
             self.config_trouble.reset();
             self.revision.reset();
             self.in_flight.reset();
+            self.disputed.reset();
             let refused = self.tls_trouble.with_label_values(&[was.as_str()]).get();
             self.tls_trouble.reset();
             self.tls_refused(refused != 0);
@@ -243,6 +246,12 @@ impl Metrics {
         self.in_flight.with_label_values(&[self.server.load().as_str(), kind.as_str()]).set(count);
     }
 
+    /// Notes how many tools the server defines in a way that some policy did not agree to.
+    pub fn disputed(&self, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.disputed.with_label_values(&[self.server.load().as_str()]).set(count);
+    }
+
     /// Notes a tool that the server lists: from now on it may be a label.
     pub fn saw(&self, tool: &str) {
         let mut seen = self.seen_tools.lock().unwrap_or_else(PoisonError::into_inner);
@@ -278,11 +287,12 @@ impl Metrics {
             revision,
             config_trouble,
             in_flight,
+            disputed,
             tls_trouble,
             limits,
             seen_tools: _,
         } = self;
-        let families: [&dyn Collector; 18] = [
+        let families: [&dyn Collector; 19] = [
             calls.counters(),
             audits.counters(),
             audit_lines_dropped,
@@ -300,6 +310,7 @@ impl Metrics {
             revision,
             config_trouble,
             in_flight,
+            disputed,
             tls_trouble,
         ];
         families.into_iter().flat_map(Collector::desc).chain(limits.described()).collect()
@@ -363,6 +374,7 @@ const STORE_ASKED: &str = "Questions to the shared store of counters, by how the
 const STORE_UP: &str =
     "1 while the shared store of counters is used, 0 while calls with a limit are refused for want of it.";
 const IN_FLIGHT: &str = "Requests not answered yet, and streams that tell of changes.";
+const DISPUTED: &str = "Tools that the server listed last with a definition that some policy does not agree to.";
 const TLS_REFUSED: &str =
     "1 while the certificate or key that came last cannot be used and an older one is, or none.";
 const REVISION: &str = "Revision of the bundle that is enforced.";

@@ -19,7 +19,7 @@ const PLUGIN: &str = "kubectl-toolgate";
 /// The longest namespace, in characters.
 const NAMESPACE_CHARACTERS_MAX: usize = 63;
 
-/// Policy for AI agents' tool calls: mint tokens, check the YAML before it is applied, explain what it decides, and read what was decided.
+/// Policy for AI agents' tool calls: mint tokens, check the YAML before it is applied, pin what tools are, explain what is decided, and read what was.
 #[derive(Debug, Parser)]
 #[command(name = "toolgate", version)]
 pub(crate) struct Arguments {
@@ -33,6 +33,7 @@ pub(crate) enum Verb {
     Mint(Mint),
     Check(Check),
     Explain(Explain),
+    Pin(Pin),
     Audit(Audit),
 }
 
@@ -163,6 +164,11 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "JSON", requires = "called")]
     pub(crate) arguments: Option<String>,
 
+    /// How the server defines its tools: an answer to tools/list in a file, or - for stdin. Give it once for each page. A
+    /// tool of which a policy agrees to some definitions only is refused without it.
+    #[arg(long, value_name = "FILE|-", requires = "called")]
+    pub(crate) listed: Vec<PathBuf>,
+
     /// Exit with 1 unless this is the verdict, for tests of policies.
     #[arg(long, value_name = "VERDICT", value_parser = verdict, requires = "called")]
     pub(crate) expect: Option<&'static str>,
@@ -170,6 +176,23 @@ pub(crate) struct Explain {
     /// How it is written: for people, or as JSON.
     #[arg(long, short, value_enum, default_value_t)]
     pub(crate) output: ReportFormat,
+}
+
+/// Prints the definitions of tools as a server lists them now, to be pasted into a ToolPolicy.
+///
+/// It reads answers to tools/list, as a client shows them: the whole answer, its result, or the list itself. Read them,
+/// before you agree to them: the policy then lists and calls these tools only as long as they are defined like this.
+/// `_meta` is no part of a definition, and neither are the order of members and white space.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 printed, 2 wrong usage or something that cannot be read.")]
+pub(crate) struct Pin {
+    /// An answer to tools/list in a file, or - for stdin; one for each page.
+    #[arg(value_name = "FILE|-", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Only this tool. Give it once for each tool.
+    #[arg(long, value_name = "TOOL")]
+    pub(crate) tool: Vec<String>,
 }
 
 /// What is called.

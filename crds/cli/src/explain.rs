@@ -10,10 +10,11 @@ use std::io::{self, Write as _};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use toolgate_policy::json::{self as strict, JsonError};
-use toolgate_policy::{Call, Explanation, Law, Now, View};
+use toolgate_policy::{Call, Explanation, Law, Now, Target, View};
 
 use crate::EXIT_FAULTS;
 use crate::arguments::{Explain, ReportFormat};
+use crate::listed::{self, Unlisted};
 use law::{InForce, Unexplained};
 
 /// Why nothing is explained.
@@ -21,6 +22,8 @@ use law::{InForce, Unexplained};
 pub(crate) enum Failure {
     #[error(transparent)]
     Law(#[from] Unexplained),
+    #[error("--listed {0}")]
+    Listed(#[from] Unlisted),
     #[error("--arguments is no JSON that a gateway would read: {0}")]
     Arguments(JsonError),
     #[error("--arguments must be a JSON object")]
@@ -51,7 +54,10 @@ fn call(arguments: &Explain, in_force: &InForce, now: Now) -> Result<u8, Failure
     let text = arguments.arguments.as_deref();
     let parsed = text.map(|text| strict::parse(text.as_bytes())).transpose().map_err(Failure::Arguments)?;
     let given = parsed.as_ref().map(|value| value.as_object().ok_or(Failure::NoObject)).transpose()?;
-    let call = Call { target, name, arguments: given };
+    let listed = listed::definitions(&arguments.listed)?;
+    let listed = listed.into_iter().find(|(tool, _)| target == Target::Tool && tool == name);
+    let definition = listed.map(|(_, definition)| definition);
+    let call = Call { target, name, arguments: given, definition };
     let explained = in_force.law.explain(grant.as_str(), &call, now);
     let explanation = explained.ok_or_else(|| no_grant(in_force, grant.as_str()))?;
     let told = match arguments.output {

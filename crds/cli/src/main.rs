@@ -3,6 +3,7 @@
 //! - `mint` makes a token and prints the grant that knows it by its digest.
 //! - `check` finds every fault of files before they are applied, with the code that the operator and gateways use.
 //! - `audit` reads what gateways recorded.
+//! - `pin` prints the definitions of tools as they are listed, so that a policy agrees to these and no others.
 //! - `explain` says what would be decided of a call and why, with the code that decides it.
 //!
 //! Invariants: it never talks to a cluster or any other machine, and a token leaves it once, never with the YAML.
@@ -11,7 +12,9 @@ mod arguments;
 mod audit;
 mod check;
 mod explain;
+mod listed;
 mod mint;
+mod pin;
 mod sources;
 
 use std::io::Write as _;
@@ -32,6 +35,8 @@ fn main() -> ExitCode {
             Ok(status) => ExitCode::from(status),
             Err(error) => fail(EXIT_USAGE, &error.to_string()),
         },
+        Verb::Pin(arguments) => pin::run(&arguments)
+            .map_or_else(|error| fail(EXIT_USAGE, &error.to_string()), |()| ExitCode::SUCCESS),
         Verb::Audit(arguments) => audit::run(&arguments)
             .map_or_else(|error| fail(EXIT_USAGE, &error.to_string()), |()| ExitCode::SUCCESS),
         Verb::Check(arguments) => match check::run(&arguments) {

@@ -5,7 +5,7 @@
 pub(crate) mod expiry;
 mod rotate;
 mod token;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

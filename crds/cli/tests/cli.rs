@@ -13,5 +13,7 @@ mod check_warnings;
 mod explain;
 #[path = "cli/mint.rs"]
 mod mint;
+#[path = "cli/pin.rs"]
+mod pin;
 #[path = "cli/run.rs"]
 mod run;

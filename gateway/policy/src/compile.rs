@@ -125,6 +125,8 @@ fn assemble(bundle: &Bundle, mut policies: Vec<NamedPolicy>, mut grants: Vec<Com
         }
     }
     let reviews_tokens = spec.token_review();
+    let pinned = policies.iter().filter_map(|(_, compiled)| compiled.as_ref());
+    let pinned = pinned.flat_map(CompiledPolicy::pinned).map(str::to_owned).collect();
     Law {
         policies,
         grants,
@@ -135,6 +137,7 @@ fn assemble(bundle: &Bundle, mut policies: Vec<NamedPolicy>, mut grants: Vec<Com
         by_certificate,
         anonymous,
         reviews_tokens,
+        pinned,
         void,
     }
 }

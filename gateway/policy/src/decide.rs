@@ -1,6 +1,6 @@
 //! How a call is decided: in stages, each over all bound policies before the next begins.
 //!
-//! standing -> hidden -> unlisted -> denied -> require, denyIf -> room in all limits -> approval -> limits taken.
+//! standing -> hidden -> unlisted -> denied -> definitions -> require, denyIf -> room in all limits -> approval -> limits taken.
 //! The first refusal is the verdict. Of several in one stage the policy's name, then the pointer decides, so the same
 //! call always hears the same rule. A refused call takes nothing.
 //!
@@ -21,6 +21,7 @@ use crate::Now;
 use crate::compile::{CompiledPolicy, Entry};
 use crate::condition::{Item, Quantifier, Truth};
 use crate::counters::Counters;
+use crate::definition::Definition;
 use crate::json::Object;
 use crate::law::{Caller, Law};
 use crate::pattern::Pattern;
@@ -40,6 +41,8 @@ pub struct Call<'a> {
     pub name: &'a str,
     /// The arguments, exactly as they go to the server.
     pub arguments: Option<&'a Object<'a>>,
+    /// Of a tool, how the server defined it last. None: that is not known.
+    pub definition: Option<Definition>,
 }
 
 /// How far a call can be decided without counting.
@@ -165,6 +168,7 @@ pub(crate) fn alone(
 
 fn look<'a>(policies: &[Consulted<'a>], call: &Call<'a>) -> Result<Looked<'a>, Refusal> {
     mentionable(policies, call)?;
+    defined(policies, call.name, call.definition)?;
     conditions(policies, call)?;
     let limits = limits::applied(policies, call)?;
     Ok(Looked { limits, held: held(policies, call).err() })
@@ -230,6 +234,39 @@ fn denied(policies: &[Consulted<'_>], call: &Call<'_>) -> Result<(), Refusal> {
             Err(refusal(Outcome::Denied, policy, action_of(call.target, entry), reason))
         }
     }
+}
+
+/// Whether a tool is what every policy agreed to that it is. What is not known was not agreed to.
+pub(crate) fn defined(
+    policies: &[Consulted<'_>],
+    name: &str,
+    definition: Option<Definition>,
+) -> Result<(), Refusal> {
+    let differs = |entry: &&&Entry| agrees(entry, definition).is_some_and(|agrees| agrees != Truth::True);
+    let differing = policies.iter().find_map(|consulted| {
+        consulted.entries.iter().find(differs).map(|entry| (consulted.policy, *entry))
+    });
+    let Some((policy, entry)) = differing else { return Ok(()) };
+    let reason = match definition {
+        Some(definition) => format!("{name} is defined in another way than was agreed to ({definition})"),
+        None => format!("{name} is allowed as it was agreed to, and the server does not say how it is defined"),
+    };
+    Err(refusal(Outcome::Denied, policy, definitions_of(entry), reason))
+}
+
+/// Whether an entry agreed to a definition. None: it agrees to any.
+pub(crate) fn agrees(entry: &Entry, definition: Option<Definition>) -> Option<Truth> {
+    let agreed = entry.definitions.as_ref()?;
+    Some(match definition {
+        None => Truth::Unknown,
+        Some(definition) if agreed.contains(&definition) => Truth::True,
+        Some(_) => Truth::False,
+    })
+}
+
+/// Where an entry says to which definitions it agreed.
+pub(crate) fn definitions_of(entry: &Entry) -> String {
+    format!("{}/{}/definitions", Target::Tool.member(), entry.key)
 }
 
 // Nobody can approve yet: a call that needs it is refused, and says so.

@@ -1,6 +1,6 @@
 //! The law: a compiled bundle. It is immutable and swapped whole; a request sees one of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use toolgate_crds::{DefaultAction, ServerRequest};
 
+use crate::condition::Truth;
 use crate::compile::{CertificateName, CompiledGrant, CompiledPolicy, Oidc, Subject};
 use crate::decide;
+use crate::definition::Definition;
 use crate::identity::{ClientCertificate, Identity, ServiceAccount};
 use crate::target::Target;
 use crate::verdict::{Outcome, Permit, Refusal, Rule};
@@ -28,6 +30,8 @@ pub struct Law {
     pub(crate) by_certificate: HashMap<CertificateName, Vec<usize>>,
     pub(crate) anonymous: Option<usize>,
     pub(crate) reviews_tokens: bool,
+    // Tools of which some policy agrees to some definitions only.
+    pub(crate) pinned: HashSet<String>,
     // The required policy for want of which every call is refused.
     pub(crate) void: Option<Rule>,
 }
@@ -176,9 +180,40 @@ impl Law {
     }
 
     /// Whether something that the server has is listed for a caller. Calls ask the same, so the two cannot disagree.
-    pub fn lists(&self, caller: &Caller, target: Target, name: &str) -> bool {
+    /// `definition`: of a tool, how the server defines it.
+    pub fn lists(
+        &self,
+        caller: &Caller,
+        target: Target,
+        name: &str,
+        definition: Option<Definition>,
+    ) -> bool {
+        let policies = decide::consult(self.enforcing(caller), target, name);
         self.standing(caller).is_ok()
-            && decide::visible(&decide::consult(self.enforcing(caller), target, name), target, name).is_ok()
+            && decide::visible(&policies, target, name).is_ok()
+            && decide::defined(&policies, name, definition).is_ok()
+    }
+
+    /// Whether any policy agrees to some definitions of a tool only, so that its definition has to be known.
+    pub fn pins(&self, tool: &str) -> bool {
+        self.pinned.contains(tool)
+    }
+
+    /// Whether all policies agree to a definition of a tool.
+    pub fn agrees(&self, tool: &str, definition: Definition) -> bool {
+        let policies = self.policies.iter().filter_map(|(_, compiled)| compiled.as_ref());
+        let mut entries = policies.filter_map(|policy| policy.table(Target::Tool).of_exactly(tool));
+        entries.all(|entry| decide::agrees(entry, Some(definition)).is_none_or(|agrees| agrees == Truth::True))
+    }
+
+    /// Whether nothing but a tool's definition is in the way of what a caller might call: to know another one could
+    /// change what is decided.
+    pub fn misses_definition(&self, caller: &Caller, tool: &str, definition: Option<Definition>) -> bool {
+        let policies = decide::consult(self.enforcing(caller), Target::Tool, tool);
+        let call = decide::Call { target: Target::Tool, name: tool, arguments: None, definition };
+        self.standing(caller).is_ok()
+            && decide::mentionable(&policies, &call).is_ok()
+            && decide::defined(&policies, tool, definition).is_err()
     }
 
     /// Whether a URI template that the server has is listed for a caller: where it is written literally, or everything
@@ -198,7 +233,7 @@ impl Law {
     pub fn mention(&self, caller: &Caller, target: Target, name: &str) -> Result<Permit, Refusal> {
         self.standing(caller)?;
         let policies = decide::consult(self.enforcing(caller), target, name);
-        decide::mentionable(&policies, &decide::Call { target, name, arguments: None })?;
+        decide::mentionable(&policies, &decide::Call { target, name, arguments: None, definition: None })?;
         Ok(Permit::new(Vec::new()))
     }
 

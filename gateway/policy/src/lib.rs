@@ -24,6 +24,8 @@ mod cost;
 mod counters;
 mod decide;
 mod decimal;
+mod definition;
+mod digest;
 mod documents;
 mod explain;
 mod identity;
@@ -48,6 +50,7 @@ pub use compile::{
 };
 pub use counters::{COUNTERS_MAX, Counters};
 pub use decide::{Call, Examined, Pending};
+pub use definition::Definition;
 pub use documents::{Documents, Fault};
 pub use explain::{
     BoundPolicy, ConditionLooked, EntryLooked, Explanation, LimitLooked, Looked, Narrowed, Row, Said,

@@ -16,7 +16,7 @@ const COUNTED: &str = "tools:
   z: {}";
 
 fn examined<'a>(court: &'a Court, caller: &Caller, name: &'a str) -> Option<Pending<'a>> {
-    match court.law.examine(caller, &Call { target: Target::Tool, name, arguments: None }, None) {
+    match court.law.examine(caller, &Call { target: Target::Tool, name, arguments: None, definition: None }, None) {
         Examined::Decided(_) => None,
         Examined::Pending(pending) => Some(pending),
     }
@@ -67,7 +67,7 @@ fn while_the_server_is_paused_what_would_be_admitted_hears_how_long_and_is_charg
     let mut court = Court::of(&[("p", COUNTED), ("w", &format!("mode: audit\n{COUNTED}"))]);
     let (caller, wait) = (court.caller(1), Duration::from_millis(1500));
     let told = |court: &Court, name: &str| {
-        let call = Call { target: Target::Tool, name, arguments: None };
+        let call = Call { target: Target::Tool, name, arguments: None, definition: None };
         let decision = match court.law.examine(&caller, &call, Some(wait)) {
             Examined::Decided(decision) => decision,
             Examined::Pending(pending) => {

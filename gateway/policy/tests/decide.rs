@@ -238,7 +238,7 @@ fn a_list_shows_what_a_call_would_not_be_told_is_unknown() {
         ["get_leads", "move_lead", "update_lead", "run_salesbot", "stop_salesbot", "delete_lead", "ge t"]
     {
         let unknown = matches!(court.refusal_outcome(tool), Some(Outcome::Hidden | Outcome::Unlisted));
-        assert_eq!(court.law.lists(&caller, Target::Tool, tool), !unknown, "{tool}");
+        assert_eq!(court.law.lists(&caller, Target::Tool, tool, None), !unknown, "{tool}");
     }
 }
 
@@ -255,7 +255,7 @@ impl Court {
 fn a_caller_whom_no_policy_binds_is_refused_everything() {
     let mut court = Court::of(&[("p", "grants: [bob]\ndefault: allow")]);
     assert_eq!(court.call(1, "x"), "denied (no policy)");
-    assert!(!court.law.lists(&court.caller(1), Target::Tool, "x"));
+    assert!(!court.law.lists(&court.caller(1), Target::Tool, "x", None));
     assert_eq!(court.call(2, "x"), "allowed");
 }
 

@@ -17,7 +17,7 @@ const NOW: Now = Now { monotonic: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
 
 fn explained(law: &Law, grant: &str, target: Target, name: &str, arguments: &str) -> Explanation {
     let parsed = strict::parse(arguments.as_bytes()).expect("JSON");
-    let call = Call { target, name, arguments: parsed.as_object() };
+    let call = Call { target, name, arguments: parsed.as_object(), definition: None };
     law.explain(grant, &call, NOW).expect("there is such a grant")
 }
 
@@ -116,7 +116,7 @@ fn a_grant_that_opens_nothing_is_nobody() {
         assert_eq!(law.view(name, NOW.wall).expect("a view").lifeless, Some(why));
     }
     assert_eq!(explained(&law, "live", Target::Tool, "t", "{}").verdict.outcome, "allowed");
-    assert!(law.explain("nobody", &Call { target: Target::Tool, name: "t", arguments: None }, NOW).is_none());
+    assert!(law.explain("nobody", &Call { target: Target::Tool, name: "t", arguments: None, definition: None }, NOW).is_none());
     assert!(law.view("nobody", NOW.wall).is_none());
 }
 
@@ -262,7 +262,7 @@ proptest! {
             let caller = law.authenticate(&credential, NOW.wall).unwrap();
             let text = arguments.to_string();
             let parsed = strict::parse(text.as_bytes()).unwrap();
-            let call = Call { target: Target::Tool, name, arguments: parsed.as_object() };
+            let call = Call { target: Target::Tool, name, arguments: parsed.as_object(), definition: None };
             let mut counters = Counters::new();
             let decision = law.decide(&caller, &call, &mut counters, NOW);
             let explanation = law.explain(grant, &call, NOW).unwrap();
@@ -279,7 +279,7 @@ proptest! {
             }
             let row = law.view(grant, NOW.wall).unwrap();
             let row = row.tools.iter().find(|row| row.name == name);
-            prop_assert!(row.is_none_or(|row| row.listed == law.lists(&caller, Target::Tool, name) || law.standing(&caller).is_err()));
+            prop_assert!(row.is_none_or(|row| row.listed == law.lists(&caller, Target::Tool, name, None) || law.standing(&caller).is_err()));
         }
     }
 }

@@ -125,7 +125,7 @@ fn a_policy_in_audit_mode_only_watches() {
     assert_eq!(would("y"), ("allowed", "hidden"));
     assert_eq!(would("z"), ("allowed", "unlisted"));
     let caller = court.caller(1);
-    assert!(court.law.lists(&caller, Target::Tool, "y"), "nothing is hidden from a list either");
+    assert!(court.law.lists(&caller, Target::Tool, "y", None), "nothing is hidden from a list either");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use toolgate_policy::{Call, Decision, Examined, Passage, Permit, Refusal, Target
 
 use super::forward::{self, Exchange};
 use super::record::{self, Decided};
-use super::{Body, Rejection, bound, busy, refusal, reject, respond};
+use super::{Body, Rejection, bound, busy, definitions, refusal, reject, respond};
 use crate::metrics::Rejected;
 use crate::wire::answer;
 use crate::wire::call::{Asked, NothingAsked, Reference, ToolCall};
@@ -95,7 +95,8 @@ async fn tool_call(
         .map_err(|error| reject(Rejected::Malformed, answer::invalid_params(id, &error.to_string())))?;
     // A session that is not the caller's must not cost him anything, so it is looked at before the decision.
     let session = forward::session(&exchange, outgoing.headers, era, Some(id))?;
-    let asked = Call { target: Target::Tool, name: call.name, arguments: call.arguments };
+    let definition = definitions::of(&exchange, outgoing, session.as_deref(), call.name).await;
+    let asked = Call { target: Target::Tool, name: call.name, arguments: call.arguments, definition };
     let examined = examine(&exchange, &asked);
     // Of a tool that he may not call, a caller must not hear what its schema says, nor that it has one; and what is
     // refused for its headers is charged nothing.
@@ -141,7 +142,7 @@ async fn ask(
     let asked = asked(request, member)?;
     let id = &request.id;
     let session = forward::session(&exchange, outgoing.headers, outgoing.agreed.era, Some(id))?;
-    let call = Call { target, name: asked.name, arguments: asked.arguments };
+    let call = Call { target, name: asked.name, arguments: asked.arguments, definition: None };
     match judge(&exchange, outgoing.agreed.era, &call, method, examine(&exchange, &call)).await {
         Verdict::Refused(refusal) => Ok(respond(refusal::of_request(id, &refusal, &exchange.correlation))),
         Verdict::Allowed(permit) => {
@@ -254,7 +255,7 @@ pub(super) fn speak(
     name: &str,
 ) -> Result<Permit, Refusal> {
     let said = exchange.in_force.law.mention(&exchange.caller, target, name);
-    let call = Call { target, name, arguments: None };
+    let call = Call { target, name, arguments: None, definition: None };
     record::decision(
         exchange,
         Decided { era, method, call: &call, refusal: said.as_ref().err() },

@@ -3,6 +3,7 @@
 use toolgate_policy::Target;
 
 use super::{Relay, bind};
+use crate::definitions::Listed;
 use crate::endpoint::Exchange;
 use crate::wire::answer::{self, RpcError, error_body};
 use crate::wire::message::{Id, METHOD_NOT_FOUND};
@@ -112,7 +113,7 @@ fn passes(relay: &Relay, method: Method, message: &UpstreamMessage<'_>) -> bool 
         Handling::Pass => true,
         Handling::Resource => {
             let uri = message.params().and_then(|params| params.get("uri")?.as_str());
-            uri.is_some_and(|uri| in_force.law.lists(caller, Target::Resource, uri))
+            uri.is_some_and(|uri| in_force.law.lists(caller, Target::Resource, uri, None))
         }
         Handling::ServerRequest(asked) => opens(relay, asked),
         _ => false,
@@ -132,7 +133,10 @@ fn result(relay: &Relay, mut message: UpstreamMessage<'_>) -> Result<Vec<u8>, Un
     }
     let (law, caller) = (&relay.exchange.in_force.law, &relay.exchange.caller);
     for list in message.lists().collect::<Vec<_>>() {
+        let mut listed = Listed::new();
         if list == ListKind::Tools {
+            let definitions = &relay.exchange.gateway.definitions;
+            listed = definitions.learn(law, relay.era.version(), message.entries(list));
             if relay.method == Method::ToolsList {
                 count(relay, &message);
             }
@@ -144,10 +148,12 @@ fn result(relay: &Relay, mut message: UpstreamMessage<'_>) -> Result<Vec<u8>, Un
             }
         }
         message.filter(list, |name| match list {
-            ListKind::Tools => law.lists(caller, Target::Tool, name),
-            ListKind::Resources => law.lists(caller, Target::Resource, name),
+            ListKind::Tools => {
+                law.lists(caller, Target::Tool, name, listed.get(name).copied().flatten())
+            }
+            ListKind::Resources => law.lists(caller, Target::Resource, name, None),
             ListKind::ResourceTemplates => law.lists_template(caller, name),
-            ListKind::Prompts => law.lists(caller, Target::Prompt, name),
+            ListKind::Prompts => law.lists(caller, Target::Prompt, name, None),
         });
     }
     bind::result(relay, &mut message)?;

@@ -42,8 +42,9 @@ pub(super) async fn renew(relay: &mut Relay) -> Renewed {
     }
     let seen = exchange.gateway.metrics.seen_tools();
     let lists = |tool: &String| {
-        let before = exchange.in_force.law.lists(&exchange.caller, Target::Tool, tool);
-        before != in_force.law.lists(&caller, Target::Tool, tool)
+        let definition = exchange.gateway.definitions.of(relay.era.version(), tool);
+        let before = exchange.in_force.law.lists(&exchange.caller, Target::Tool, tool, definition);
+        before != in_force.law.lists(&caller, Target::Tool, tool, definition)
     };
     let changed = seen.iter().any(lists);
     exchange.in_force = in_force;

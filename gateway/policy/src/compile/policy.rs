@@ -14,6 +14,7 @@ use super::table::{Entry, Table};
 use crate::condition::Item;
 use crate::cost::{Charging, Weight};
 use crate::decimal::MILLION;
+use crate::definition::Definition;
 use crate::path::Path;
 use crate::pattern::Pattern;
 use crate::store::Bound;
@@ -119,6 +120,12 @@ impl CompiledPolicy {
         self.hidden.of(tool).min().and_then(|index| self.hide.get(*index))
     }
 
+    /// The tools of which it agrees to some definitions only.
+    pub(crate) fn pinned(&self) -> impl Iterator<Item = &str> {
+        let pins = |tool: &&str| self.tools.of_exactly(tool).is_some_and(|entry| entry.definitions.is_some());
+        self.tools.exact_names().filter(pins)
+    }
+
     /// The tools it names exactly.
     pub(crate) fn exact_names(&self) -> impl Iterator<Item = &str> {
         self.named(Target::Tool)
@@ -172,7 +179,7 @@ impl Compiler {
             };
             match pattern {
                 Ok(pattern) => {
-                    let entry = self.entry(&path, &pattern, entry);
+                    let entry = self.entry(&path, target, &pattern, entry);
                     table.add(pattern, entry);
                 }
                 Err(fault) => self.error(path, fault.to_string()),
@@ -185,7 +192,7 @@ impl Compiler {
         Pattern::parse(text).map_err(|fault| self.error(path, fault.to_string())).ok()
     }
 
-    fn entry(&mut self, path: &str, pattern: &Pattern, entry: &ToolEntry) -> Entry {
+    fn entry(&mut self, path: &str, target: Target, pattern: &Pattern, entry: &ToolEntry) -> Entry {
         if entry.approval.is_some() && entry.action != Some(Action::Approve) {
             self.error(format!("{path}.approval"), "belongs to action: approve");
         }
@@ -195,8 +202,35 @@ impl Compiler {
             lists,
             action: entry.action.unwrap_or(Action::Allow),
             reason: entry.reason.clone(),
+            definitions: entry
+                .definitions
+                .as_ref()
+                .map(|agreed| self.definitions(&format!("{path}.definitions"), target, pattern, agreed)),
             narrowing: self.narrowing(path, &entry.require, &entry.deny_if, &entry.limits),
         }
+    }
+
+    fn definitions(
+        &mut self,
+        path: &str,
+        target: Target,
+        pattern: &Pattern,
+        agreed: &[String],
+    ) -> Vec<Definition> {
+        if target != Target::Tool || pattern.is_glob() {
+            self.error(path, "belongs to a tool by its exact name");
+        }
+        let mut definitions = Vec::new();
+        for (index, text) in agreed.iter().enumerate() {
+            match Definition::parse(text) {
+                Some(definition) if !definitions.contains(&definition) => definitions.push(definition),
+                Some(_) => self.error(format!("{path}[{index}]"), "is there already"),
+                None => {
+                    self.error(format!("{path}[{index}]"), "must be 64 lower-case hexadecimal digits");
+                }
+            }
+        }
+        definitions
     }
 
     fn narrowing(&mut self, path: &str, require: &[Rule], deny_if: &[Rule], limits: &[Limit]) -> Narrowing {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use toolgate_crds::Action;
 
 use super::policy::Narrowing;
+use crate::definition::Definition;
 use crate::pattern::Pattern;
 
 /// The rules of one name or glob.
@@ -16,6 +17,8 @@ pub(crate) struct Entry {
     pub lists: bool,
     pub action: Action,
     pub reason: Option<String>,
+    /// The definitions that were agreed to. None: any.
+    pub definitions: Option<Vec<Definition>>,
     pub narrowing: Narrowing,
 }
 
@@ -70,9 +73,14 @@ impl<Said> Table<Said> {
         self.globs.all.iter().map(|(_, said)| said)
     }
 
+    /// What is said of exactly this text.
+    pub(crate) fn of_exactly(&self, name: &str) -> Option<&Said> {
+        self.exact.get(name)
+    }
+
     /// Whether something is said of exactly this text.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.exact.contains_key(name)
+        self.of_exactly(name).is_some()
     }
 
     /// The names that are written exactly.

@@ -6,8 +6,9 @@ use toolgate_crds::{Action, Mode, Scope};
 use super::Said;
 use crate::Now;
 use crate::compile::{CompiledPolicy, Counter, Entry};
+use crate::condition::Truth;
 use crate::decide::limits::{Applied, charged};
-use crate::decide::{Call, Consulted, alone, evaluate, hidden_by, unlists};
+use crate::decide::{Call, Consulted, agrees, alone, definitions_of, evaluate, hidden_by, unlists};
 use crate::decimal::MILLION;
 use crate::law::Caller;
 use crate::target::Target;
@@ -30,7 +31,7 @@ pub struct Looked {
     pub unlisted: bool,
     /// Every entry that covers what is called.
     pub entries: Vec<EntryLooked>,
-    /// Every item of `require` and `denyIf` of these entries and of `allTools`.
+    /// To which definitions these entries agreed, and every item of `require` and `denyIf` of them and of `allTools`.
     pub conditions: Vec<ConditionLooked>,
     /// Every limit of these entries and of `allTools`.
     pub limits: Vec<LimitLooked>,
@@ -129,6 +130,16 @@ impl Looked {
         self.unlisted = unlists(&consulted);
         let entries = consulted.entries.iter();
         self.entries = entries.map(|entry| EntryLooked::new(call.target, entry)).collect();
+        for entry in &consulted.entries {
+            let holds = agrees(entry, call.definition);
+            let (Some(agreed), Some(holds)) = (agreed(entry), holds) else { continue };
+            self.conditions.push(ConditionLooked {
+                rule: definitions_of(entry),
+                holds: holds.as_str(),
+                admits: holds == Truth::True,
+                conditions: vec![TestLooked { condition: agreed, holds: holds.as_str() }],
+            });
+        }
         evaluate(&consulted, call, &mut |found| {
             let parts = found.item.parts(call.arguments, found.field.quantifier());
             self.conditions.push(ConditionLooked {
@@ -175,6 +186,12 @@ impl LimitLooked {
         let rule = format!("{}/{}", charge.policy.name, charge.pointer());
         Self::new(rule, charge.counter, Some(decimal(charge.cost)))
     }
+}
+
+/// To which definitions of a tool an entry agreed. None: to any.
+pub(super) fn agreed(entry: &Entry) -> Option<String> {
+    let digests: Vec<String> = entry.definitions.as_ref()?.iter().map(ToString::to_string).collect();
+    Some(format!("the tool's definition is {}", digests.join(" or ")))
 }
 
 // Costs are counted in millionths.

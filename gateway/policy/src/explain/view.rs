@@ -7,10 +7,10 @@ use serde::Serialize;
 use toolgate_crds::{DefaultAction, Mode, ServerRequest};
 
 use super::Said;
-use super::looked::{EntryLooked, LimitLooked, decimal};
+use super::looked::{EntryLooked, LimitLooked, agreed, decimal};
 use crate::compile::CompiledPolicy;
 use crate::cost::Weight;
-use crate::decide::{Call, by_name, consult, visible};
+use crate::decide::{Call, by_name, consult, definitions_of, visible};
 use crate::law::{Caller, Law};
 use crate::target::Target;
 
@@ -140,12 +140,16 @@ fn rows(policies: &[&CompiledPolicy], target: Target) -> Vec<Row> {
 
 impl Row {
     fn new(policies: &[&CompiledPolicy], target: Target, name: &str) -> Self {
-        let call = Call { target, name, arguments: None };
+        let call = Call { target, name, arguments: None, definition: None };
         let policies = consult(policies.iter().copied(), target, name);
         let said = by_name(&policies, &call);
         let (mut conditions, mut limits) = (Vec::new(), Vec::new());
         for consulted in &policies {
             let policy = consulted.policy;
+            conditions.extend(consulted.entries.iter().filter_map(|entry| {
+                let rule = format!("{}/{}", policy.name, definitions_of(entry));
+                Some(Narrowed { rule, condition: agreed(entry)? })
+            }));
             for (place, narrowing) in consulted.narrowings(target) {
                 let at = |field: &str, what: String| format!("{}/{place}/{field}/{what}", policy.name);
                 for (field, items) in [("require", &narrowing.require), ("denyIf", &narrowing.deny_if)] {

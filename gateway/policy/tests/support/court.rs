@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use toolgate_crds::{McpServerSpec, ToolGrantSpec, ToolPolicySpec};
 use toolgate_policy::{
-    Bundle, Call, Caller, Candidate, Counters, Credential, Decision, Inputs, Law, Now, Refusal, Rendered,
+    Bundle, Call, Caller, Candidate, Counters, Credential, Decision, Definition, Inputs, Law, Now, Refusal, Rendered,
     Target, Verdict, compile, json, render,
 };
 
@@ -56,6 +56,8 @@ pub(crate) struct Court {
     pub(crate) law: Law,
     pub(crate) counters: Counters,
     pub(crate) now: Duration,
+    /// How the server defines whatever tool is called.
+    pub(crate) definition: Option<Definition>,
 }
 
 impl Court {
@@ -64,7 +66,7 @@ impl Court {
     }
 
     pub(crate) fn at(server: &Candidate<McpServerSpec>, policies: &[(&str, &str)]) -> Self {
-        Self { law: law(server, policies), counters: Counters::new(), now: Duration::from_hours(1) }
+        Self { law: law(server, policies), counters: Counters::new(), now: Duration::from_hours(1), definition: None }
     }
 
     pub(crate) fn amend(&mut self, policies: &[(&str, &str)]) {
@@ -92,7 +94,7 @@ impl Court {
         let now = Now { monotonic: self.now, wall: jiff::Timestamp::UNIX_EPOCH };
         let caller = self.caller(digit);
         let parsed = json::parse(arguments.as_bytes()).unwrap();
-        let call = Call { target, name, arguments: parsed.as_object() };
+        let call = Call { target, name, arguments: parsed.as_object(), definition: self.definition };
         self.law.decide(&caller, &call, &mut self.counters, now)
     }
 
