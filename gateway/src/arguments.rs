@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Parser};
-use hyper::Uri;
 
 use crate::audit::Destination;
 use crate::counting::DECISION_DEADLINE_MILLISECONDS;
 use crate::destinations::Destinations;
 use crate::listener::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, Caps};
+use crate::otlp::Base;
 use crate::reach::PERIOD;
 use crate::upstream::ANSWER_DEADLINE;
 
@@ -72,8 +72,9 @@ pub struct Arguments {
     #[arg(long, value_name = "URL", requires = "audience", value_parser = issuer)]
     pub cluster_issuer: Option<String>,
 
-    /// Where the audit trail goes: stdout, off, or the path of a file.
-    #[arg(long, value_name = "stdout|off|FILE", default_value = "stdout")]
+    /// Where the audit trail goes: stdout, off, the path of a file, or the collector that takes it by OTLP over HTTP, such as
+    /// `http://collector:4318`; /v1/logs is added.
+    #[arg(long, value_name = "stdout|off|FILE|URL", default_value = "stdout")]
     pub audit: Destination,
 
     /// How large the audit trail's file grows before it makes place for the next, in bytes.
@@ -86,8 +87,8 @@ pub struct Arguments {
 
     /// The collector that spans go to by OTLP over HTTP, such as `http://collector:4318`; /v1/traces is added. Without one nothing is
     /// traced.
-    #[arg(long, value_name = "URL", value_parser = collector)]
-    pub traces: Option<Uri>,
+    #[arg(long, value_name = "URL", value_parser = Base::parse)]
+    pub traces: Option<Base>,
 
     /// How long the server may take to begin its answer, and then to send each further piece of it, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = ANSWER_DEADLINE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -143,30 +144,4 @@ impl Arguments {
 fn issuer(text: &str) -> Result<String, String> {
     let wanted = "an https URL without user, query and fragment, or http on 127.0.0.1 or [::1]";
     toolgate_policy::is_issuer(text).then(|| text.to_owned()).ok_or_else(|| format!("not {wanted}"))
-}
-
-fn collector(text: &str) -> Result<Uri, &'static str> {
-    let wanted = "not an http or https URL without user and query, such as http://collector:4318";
-    let base = text.parse::<Uri>().map_err(|_| wanted)?;
-    let plain = matches!(base.scheme_str(), Some("http" | "https"))
-        && base.query().is_none()
-        && base.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-    let whole = format!("{}/v1/traces", text.trim_end_matches('/'));
-    whole.parse().ok().filter(|_| plain).ok_or(wanted)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::collector;
-
-    #[test]
-    fn a_collector_is_a_plain_url() {
-        for base in ["http://collector:4318", "http://collector:4318/"] {
-            assert_eq!(collector(base).unwrap(), "http://collector:4318/v1/traces");
-        }
-        assert_eq!(collector("https://c/otlp").unwrap(), "https://c/otlp/v1/traces");
-        for bad in ["", "collector:4318", "/v1", "ftp://c", "http://u:p@c", "http://c?x=1", "http://"] {
-            assert!(collector(bad).is_err(), "{bad}");
-        }
-    }
 }

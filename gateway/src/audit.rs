@@ -2,7 +2,7 @@
 //!
 //! - [`line`](mod@line): what a line says. `AUDIT.md` beside the gateway is the contract.
 //! - [`digest`]: arguments without their values.
-//! - [`sink`]: where lines go: stdout, or files of a bounded size.
+//! - [`sink`]: where lines go: stdout, or files of a bounded size. [`records`]: the same for a collector.
 //!
 //! Invariants: no line holds a credential or the value of an argument; writing them delays no call, and what cannot be
 //! written in time is dropped, counted, and said.
@@ -10,6 +10,7 @@
 mod bound;
 pub mod digest;
 pub mod line;
+pub mod records;
 pub mod sink;
 mod writer;
 
@@ -24,11 +25,13 @@ use toolgate_policy::Now;
 
 use crate::correlation::Correlation;
 use crate::metrics::Rejected;
+use crate::otlp::Base;
 use crate::outlet::Outlet;
 use crate::outlet::lines::stream;
 use bound::Bound;
 use digest::DigestKey;
 use line::{Entry, Event, Place, Who};
+use records::Records;
 use sink::{Lines, Rotating};
 
 /// How many entries wait to be written at most; more are dropped.
@@ -47,11 +50,13 @@ pub enum Destination {
     Stdout,
     /// A file, which makes place for the next when it has grown.
     File(PathBuf),
+    /// A collector, by OTLP.
+    Collector(Base),
 }
 
 /// A text that is no destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be stdout, off, or the path of a file with a / in it")]
+#[error("must be stdout, off, the path of a file with a / in it, or the URL of a collector without user and query")]
 pub struct InvalidDestination;
 
 /// The audit trail of one gateway.
@@ -86,6 +91,9 @@ impl Audit {
             Destination::File(path) => {
                 let file = Rotating::open(path, file_bytes_max)?;
                 Outlet::new("audit", QUEUE_MAX, Lines::new(file, dropped.clone()))?
+            }
+            Destination::Collector(base) => {
+                Outlet::new("audit", QUEUE_MAX, Records::new(base, dropped.clone())?)?
             }
         };
         Ok(Self { on: Some(Trail { outlet, key, bound: Mutex::default(), dropped }) })
@@ -164,6 +172,9 @@ impl FromStr for Destination {
         match text {
             "off" => Ok(Self::Off),
             "stdout" => Ok(Self::Stdout),
+            url if url.contains("://") => {
+                Base::parse(url).map(Self::Collector).map_err(|_| InvalidDestination)
+            }
             // A word that is misspelt is no file.
             path if path.contains('/') && Path::new(path).file_name().is_some() => {
                 Ok(Self::File(path.into()))
@@ -184,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_destination_is_a_word_or_a_path() {
+    fn a_destination_is_a_word_a_path_or_a_collector() {
         for (text, expected) in [
             ("off", Ok(Destination::Off)),
             ("stdout", Ok(Destination::Stdout)),
@@ -194,6 +205,12 @@ mod tests {
             ("", Err(InvalidDestination)),
             ("stderr", Err(InvalidDestination)),
             ("/", Err(InvalidDestination)),
+            (
+                "http://collector:4318",
+                Ok(Destination::Collector(Base::parse("http://collector:4318").unwrap())),
+            ),
+            ("http://user:secret@collector", Err(InvalidDestination)),
+            ("file:///var/log/audit.jsonl", Err(InvalidDestination)),
         ] {
             assert_eq!(text.parse::<Destination>(), expected, "{text:?}");
         }

@@ -14,6 +14,7 @@
 //! - [`identity`]: whose a token is that an issuer signed.
 //! - [`audit`]: what was decided, a line each, and [`correlation`], what ties it together with what others know.
 //! - [`log`](mod@log): what the process says about itself. [`outlet`]: why neither it nor the audit trail ever delays a call.
+//!   [`otlp`]: the way to a collector.
 //! - [`tls`]: the listener's certificate, and who shows one.
 //! - [`slots`]: how much goes on at a time.
 //! - [`traces`]: what was done for a request, as spans for a collector.
@@ -38,6 +39,7 @@ pub mod in_force;
 pub mod listener;
 pub mod log;
 pub mod metrics;
+pub mod otlp;
 pub mod outlet;
 pub mod reach;
 pub mod relay;

@@ -12,11 +12,11 @@ pub mod span;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use hyper::Uri;
 use toolgate_policy::{Outcome, Refusal, Target};
 
 use crate::correlation::Correlation;
 use crate::in_force::InForce;
+use crate::otlp::Base;
 use crate::wire::era::Era;
 use crate::wire::method::Method;
 use export::Exporter;
@@ -73,7 +73,7 @@ impl Traces {
     ///
     /// # Errors
     /// When the system's certificates cannot be read.
-    pub fn to(collector: &Uri) -> std::io::Result<Self> {
+    pub fn to(collector: &Base) -> std::io::Result<Self> {
         Ok(Self { exporter: Some(Exporter::start(collector)?) })
     }
 

@@ -21,12 +21,13 @@ use crate::credentials::Credentials;
 use crate::destinations::{Connector, Destinations};
 use crate::reach::Reach;
 use crate::trust::{NoTrust, Trust};
-use pool::Pool;
+use pool::{Late, Pool};
 
 pub use pool::{Reply, Unanswered};
 
-/// How long a connection may take to come about.
-pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a connection may take to come about, with TLS. A lost packet is sent again after a second; who waits longer
+/// waits for a server that is not there.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 /// How long the server may take to begin its answer, and then to send each further piece of it, unless the command line
 /// says otherwise.
 pub const ANSWER_DEADLINE: Duration = Duration::from_mins(5);
@@ -129,11 +130,10 @@ impl Client {
             None => self.way_to(endpoint).clone(),
             Some(authority) => self.trust.way(authority, credentials).map_err(Untouched::NoTrust)?,
         };
-        match tokio::time::timeout(CONNECT_DEADLINE, way.pool.touch(endpoint)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Untouched::Failed(error)),
-            Err(_) => Err(Untouched::TimedOut),
-        }
+        way.pool.touch(endpoint).await.map_err(|error| match error.downcast::<Late>() {
+            Ok(_) => Untouched::TimedOut,
+            Err(error) => Untouched::Failed(error),
+        })
     }
 
     /// Says of a request to a server who has to vouch for it; the system's authorities when nobody is named.
@@ -208,7 +208,7 @@ impl Way {
 }
 
 fn way(connector: HttpsConnector<Connector>) -> Way {
-    Way { pool: Pool::new(connector) }
+    Way { pool: Pool::new(connector, CONNECT_DEADLINE) }
 }
 
 /// A way that trusts these certificates and nobody else.

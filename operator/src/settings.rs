@@ -21,9 +21,9 @@ pub struct Settings {
     /// A Secret, in the namespace of each server, that the image of the gateways is pulled with. May be repeated.
     #[arg(long, env = "TOOLGATE_GATEWAY_IMAGE_PULL_SECRETS", value_delimiter = ',')]
     pub gateway_image_pull_secret: Vec<String>,
-    /// Where the audit trail of the gateways goes.
-    #[arg(long, env = "TOOLGATE_GATEWAY_AUDIT", value_enum, default_value = "stdout")]
-    pub gateway_audit: Audit,
+    /// Where the audit trail of the gateways goes: stdout, off, or the collector that takes it by OTLP over HTTP.
+    #[arg(long, env = "TOOLGATE_GATEWAY_AUDIT", value_parser = audit, default_value = "stdout")]
+    pub gateway_audit: String,
     /// An image that a server may choose for its gateway, or what its name begins with if this ends with `/`, `:` or `@`.
     /// May be repeated; no server may choose when absent.
     #[arg(long, env = "TOOLGATE_GATEWAY_ALLOWED_IMAGES", value_delimiter = ',')]
@@ -78,18 +78,16 @@ pub enum PullPolicy {
     Never,
 }
 
-/// Where the audit trail of the gateways goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Audit {
-    /// The gateway's standard output.
-    Stdout,
-    /// Nowhere.
-    Off,
-}
-
 /// Who reaches the gateways' admin port.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AdminPeers(Vec<NetworkPolicyPeer>);
+
+// A file would be one of a pod that is gone tomorrow.
+fn audit(text: &str) -> Result<String, &'static str> {
+    let collector = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
+    let known = matches!(text, "stdout" | "off") || collector;
+    known.then(|| text.to_owned()).ok_or("must be stdout, off, or the URL of a collector, such as http://collector:4318")
+}
 
 fn admin_peers(text: &str) -> Result<AdminPeers, serde_json::Error> {
     serde_json::from_str(text).map(AdminPeers)
@@ -134,10 +132,7 @@ impl Settings {
             image_pull_policy: policy.to_owned(),
             image_pull_secrets: self.gateway_image_pull_secret.clone(),
             traces: Some(self.gateway_traces.clone()).filter(|url| !url.is_empty()),
-            audit: match self.gateway_audit {
-                Audit::Stdout => "stdout",
-                Audit::Off => "off",
-            },
+            audit: self.gateway_audit.clone(),
             allowed_images: self.gateway_allowed_image.clone(),
             refuse_private_addresses: self.gateway_refuse_private_addresses,
             network_policy: self.gateway_network_policy,
@@ -194,5 +189,9 @@ mod tests {
         assert_eq!(gateways.admin_peers.len(), 1);
         let broken = ["toolgate-operator", "--gateway-image=a", "--gateway-admin-peers={}"];
         assert!(Settings::try_parse_from(broken).is_err());
+        for (audit, is_one) in [("stdout", true), ("https://collector", true), ("stderr", false), ("/a/file", false)] {
+            let flag = format!("--gateway-audit={audit}");
+            assert_eq!(Settings::try_parse_from(["toolgate-operator", "--gateway-image=a", &flag]).is_ok(), is_one);
+        }
     }
 }

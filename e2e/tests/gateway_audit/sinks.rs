@@ -1,10 +1,12 @@
 //! Where the trail goes, and what happens when it cannot.
 
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use toolgate_e2e::kommo::Answers;
-use toolgate_e2e::process::{ALICE, Folder, World};
+use toolgate_e2e::process::{ALICE, Folder, Seen, Step, Upstream, World};
 
 use super::{RULES, ask, call, world};
 
@@ -98,4 +100,79 @@ async fn a_trail_that_nobody_reads_delays_no_call() {
     assert!(ended.expect("ends in time").expect("ends").success());
     log.message(0, "the end of the audit trail could not be written in time").await.expect("it is said");
     drop(unread);
+}
+
+/// The log records that a collector got, in order, of requests that it took.
+fn records(seen: &[Seen]) -> Vec<Value> {
+    let mut records = Vec::new();
+    for Seen { head, body } in seen {
+        assert!(head.starts_with("POST /v1/logs HTTP/1.1"), "{head}");
+        assert!(head.contains("content-type: application/json"), "{head}");
+        let body: Value = serde_json::from_str(body).expect("JSON");
+        let logs = &body["resourceLogs"][0];
+        assert_eq!(logs["resource"]["attributes"][0]["value"]["stringValue"], "toolgate-gateway");
+        records.extend(logs["scopeLogs"][0]["logRecords"].as_array().expect("records").clone());
+    }
+    records
+}
+
+fn answer(status: &str) -> Vec<Step> {
+    vec![Step::Send(format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}").into_bytes())]
+}
+
+#[tokio::test]
+async fn a_collector_gets_every_line_as_a_record_of_its_trace_and_is_asked_again_when_it_is_busy() {
+    let busy = AtomicBool::new(true);
+    let script =
+        move |_: &Seen| answer(if busy.swap(false, Ordering::SeqCst) { "503 not now" } else { "200 OK" });
+    let collector = Upstream::start(script).await.expect("a collector");
+    let base = collector.url().trim_end_matches("/mcp").to_owned();
+    let more = ["--audit", &*base];
+    let mut world = World::start_with(Answers::Json, RULES, "info", &more).await.expect("a world");
+    let id = ask(&world, &call(ALICE, "get_leads", &json!({"limit": 1}))).await;
+    let id = id.header("toolgate-request-id").expect("an id").to_owned();
+    collector.until_seen(2).await.expect("it is sent again");
+    ask(&world, &call(ALICE, "update_lead", &json!({}))).await;
+    world.gateway.terminate().await.expect("is told");
+    world.gateway.ended().await.expect("ends");
+    assert_eq!(world.gateway.audit().text(), "", "nothing is on stdout");
+    let seen = collector.seen();
+    assert_eq!(seen[0].body, seen[1].body, "the same again");
+    let records = records(&seen[1..]);
+    let line = |record: &Value| -> Value {
+        serde_json::from_str(record["body"]["stringValue"].as_str().expect("a line")).expect("JSON")
+    };
+    let verdicts: Vec<Value> = records.iter().map(|record| line(record)["verdict"].clone()).collect();
+    assert_eq!(verdicts, ["allowed", "denied"]);
+    assert_eq!(records[0]["eventName"], "toolgate.audit");
+    assert_eq!((&records[0]["traceId"], &records[0]["spanId"]), (&json!(id), &json!(id[..16])));
+    // The fraction of a second is the same in both, in microseconds here and nanoseconds there.
+    let told = line(&records[0])["time"].as_str().expect("a time").to_owned();
+    let nanoseconds = records[0]["timeUnixNano"].as_str().expect("a text");
+    assert_eq!((&told[20..26], nanoseconds.len()), (&nanoseconds[10..16], 19), "{told} and {nanoseconds}");
+}
+
+#[tokio::test]
+async fn what_a_collector_will_never_take_is_lost_counted_and_told() {
+    let refusing = Arc::new(AtomicBool::new(true));
+    let refuses = refusing.clone();
+    let script = move |_: &Seen| {
+        answer(if refuses.load(Ordering::SeqCst) { "400 never" } else { "200 OK" })
+    };
+    let collector = Upstream::start(script).await.expect("a collector");
+    let base = collector.url().trim_end_matches("/mcp").to_owned();
+    let more = ["--audit", &*base];
+    let world = World::start_with(Answers::Json, RULES, "info", &more).await.expect("a world");
+    ask(&world, &call(ALICE, "get_leads", &json!({}))).await;
+    collector.until_seen(1).await.expect("it is sent");
+    world.gateway.log().message(0, "will not take decisions").await.expect("a log line");
+    let dropped = "toolgate_audit_lines_dropped_total";
+    let metrics = world.gateway.admin().metrics().await.expect("metrics");
+    assert!((metrics.sum(dropped, &[]) - 1.0).abs() < f64::EPSILON);
+    refusing.store(false, Ordering::SeqCst);
+    ask(&world, &call(ALICE, "get_leads", &json!({}))).await;
+    collector.until_seen(2).await.expect("it is sent");
+    let records = records(&collector.seen()[1..]);
+    let first: Value = serde_json::from_str(records[0]["body"]["stringValue"].as_str().expect("a line")).expect("JSON");
+    assert_eq!((&first["event"], &first["lines"], &first["because"]), (&json!("omitted"), &json!(1), &json!("sink")));
 }

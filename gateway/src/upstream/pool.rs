@@ -44,6 +44,7 @@ impl<Stream: Read + Write + Send + Unpin> Wire for Stream {}
 #[derive(Clone)]
 pub(super) struct Pool {
     connector: HttpsConnector<Connector>,
+    deadline: Duration,
     idle: Arc<Mutex<Vec<Idle>>>,
 }
 
@@ -60,6 +61,11 @@ struct Link {
     /// None: it has come to its end.
     driver: Option<Connection<Box<dyn Wire>, Full<Bytes>>>,
 }
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection came about in time")]
+pub(super) struct Late;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -80,8 +86,9 @@ pub struct Reply {
 }
 
 impl Pool {
-    pub(super) fn new(connector: HttpsConnector<Connector>) -> Self {
-        Self { connector, idle: Arc::default() }
+    /// `deadline`: how long a connection may take to come about, with TLS.
+    pub(super) fn new(connector: HttpsConnector<Connector>, deadline: Duration) -> Self {
+        Self { connector, deadline, idle: Arc::default() }
     }
 
     /// Opens a connection, without a byte of a request.
@@ -89,7 +96,7 @@ impl Pool {
     /// # Errors
     /// None came about.
     pub(super) async fn touch(&self, endpoint: &Uri) -> Result<(), Box<dyn Error + Send + Sync>> {
-        TowerToHyperService::new(self.connector.clone()).call(endpoint.clone()).await.map(drop)
+        self.open(endpoint).await.map(drop)
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -139,9 +146,13 @@ impl Pool {
         }
     }
 
+    async fn open(&self, endpoint: &Uri) -> Result<impl Wire + use<>, Box<dyn Error + Send + Sync>> {
+        let connecting = TowerToHyperService::new(self.connector.clone()).call(endpoint.clone());
+        tokio::time::timeout(self.deadline, connecting).await.map_err(|_| Late)?
+    }
+
     async fn connect(&self, endpoint: &Uri) -> Result<Box<Link>, Box<dyn Error + Send + Sync>> {
-        let stream = TowerToHyperService::new(self.connector.clone()).call(endpoint.clone()).await?;
-        let stream: Box<dyn Wire> = Box::new(stream);
+        let stream: Box<dyn Wire> = Box::new(self.open(endpoint).await?);
         let (sender, driver) = http1::handshake(stream).await?;
         Ok(Box::new(Link { endpoint: endpoint.clone(), sender, driver: Some(driver) }))
     }

@@ -46,8 +46,8 @@ pub struct GatewaySettings {
     pub image_pull_policy: String,
     /// Names of Secrets, in the namespace of each server, that it is pulled with.
     pub image_pull_secrets: Vec<String>,
-    /// Where their audit trail goes: `stdout` or `off`.
-    pub audit: &'static str,
+    /// Where their audit trail goes: `stdout`, `off`, or the URL of a collector.
+    pub audit: String,
     /// The collector that their spans go to.
     pub traces: Option<String>,
     /// Images that a server may choose: whole names, and what names begin with where it ends with `/`, `:` or `@`.

@@ -71,7 +71,7 @@ pub(crate) fn settings() -> GatewaySettings {
         image: "registry.example/gate:7".to_owned(),
         image_pull_policy: "Always".to_owned(),
         image_pull_secrets: Vec::new(),
-        audit: "stdout",
+        audit: "stdout".to_owned(),
         traces: None,
         allowed_images: vec!["registry.example/gate-of-ours@".to_owned()],
         refuse_private_addresses: false,

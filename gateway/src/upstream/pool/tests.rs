@@ -43,7 +43,7 @@ async fn say(stream: &mut TcpStream, text: &str) {
 
 fn pool() -> Pool {
     let _already = rustls::crypto::ring::default_provider().install_default();
-    Pool::new(super::super::connector(Destinations::ANY).unwrap())
+    Pool::new(super::super::connector(Destinations::ANY).unwrap(), Duration::from_mins(1))
 }
 
 fn request(uri: &Uri) -> Request<Full<Bytes>> {
@@ -174,4 +174,13 @@ async fn connections_to_one_endpoint_are_not_used_for_another() {
         let (_stream, answer) = tokio::join!(serving, ask(&pool, &uri));
         assert_eq!(answer.unwrap(), "hello");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_a_connection_and_never_shakes_hands_is_given_up() {
+    let server = Server::new().await;
+    let uri = server.uri().to_string().replacen("http", "https", 1).parse().unwrap();
+    let pool = Pool { deadline: Duration::from_millis(100), ..pool() };
+    let (asked, _stream) = tokio::join!(ask(&pool, &uri), server.accept());
+    assert!(matches!(asked, Err(Unanswered::Unconnected(error)) if error.is::<Late>()));
 }

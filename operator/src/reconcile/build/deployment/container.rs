@@ -86,7 +86,7 @@ fn arguments(server: &BundledServer, settings: &GatewaySettings) -> Vec<String> 
         ("--admin", format!("0.0.0.0:{ADMIN_PORT}")),
         ("--drain-seconds", DRAIN_SECONDS.to_string()),
         ("--audience", url(server)),
-        ("--audit", settings.audit.to_owned()),
+        ("--audit", settings.audit.clone()),
     ]
     .into_iter()
     .chain(settings.traces.clone().map(|collector| ("--traces", collector)))
