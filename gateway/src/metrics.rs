@@ -14,7 +14,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
-use toolgate_policy::Outcome;
+use toolgate_policy::{Outcome, Refusal, Rule};
 
 use crate::counting::LimitUsage;
 use crate::identity::InvalidToken;
@@ -45,6 +45,7 @@ pub struct Metrics {
     server: ArcSwap<String>,
     calls: Family<4>,
     audits: Family<5>,
+    refusals: Family<4>,
     audit_lines_dropped: IntCounterVec,
     log_lines_dropped: IntCounterVec,
     spans_dropped: IntCounterVec,
@@ -99,10 +100,13 @@ impl Metrics {
             counters("toolgate_requests_total", REQUESTS, &["server", "method", "grant", "verdict"])?;
         let audits = &["server", "policy", "tool", "grant", "verdict"];
         let audits = counters("toolgate_audit_verdicts_total", AUDITS, audits)?;
+        let refusals = &["server", "policy", "rule", "verdict"];
+        let refusals = counters("toolgate_refusals_total", REFUSALS, refusals)?;
         let metrics = Self {
             calls: Family::new(calls, [false, true, true, false], room.clone()),
             requests: Family::new(requests, [false, false, true, false], room.clone()),
-            audits: Family::new(audits, [false, true, true, true, false], room),
+            audits: Family::new(audits, [false, true, true, true, false], room.clone()),
+            refusals: Family::new(refusals, [false, true, true, false], room),
             folded: counters("toolgate_metric_series_folded_total", FOLDED, &["server"])?,
             limits: Limits::new()?,
             audit_lines_dropped: counters("toolgate_audit_lines_dropped_total", DROPPED, &["server"])?,
@@ -170,6 +174,12 @@ impl Metrics {
     /// Counts what a policy in audit mode would have said. `tool` is a label.
     pub fn audited(&self, policy: &str, tool: &str, grant: &str, outcome: Outcome) {
         self.audits.at([self.server.load().as_str(), policy, tool, grant, outcome.as_str()]).inc();
+    }
+
+    /// Counts a refusal by the rule that refused.
+    pub fn refused(&self, refusal: &Refusal) {
+        let Rule { policy, pointer } = &refusal.rule;
+        self.refusals.at([self.server.load().as_str(), policy, pointer, refusal.outcome.as_str()]).inc();
     }
 
     /// Counts spans that were dropped.
@@ -272,6 +282,7 @@ impl Metrics {
             server: _,
             calls,
             audits,
+            refusals,
             audit_lines_dropped,
             log_lines_dropped,
             spans_dropped,
@@ -292,9 +303,10 @@ impl Metrics {
             limits,
             seen_tools: _,
         } = self;
-        let families: [&dyn Collector; 19] = [
+        let families: [&dyn Collector; 20] = [
             calls.counters(),
             audits.counters(),
+            refusals.counters(),
             audit_lines_dropped,
             log_lines_dropped,
             spans_dropped,
@@ -339,6 +351,7 @@ impl Metrics {
             |tool: &str| tool == OTHER || in_force.declared_tools.contains(tool) || seen.contains(tool);
         self.calls.retire(|[_, name, grant, _]| tool(name) && grants.contains(grant));
         self.requests.retire(|[_, _, grant, _]| grants.contains(grant));
+        self.refusals.retire(|[_, policy, rule, _]| in_force.law.has_rule(policy, rule));
         self.audits.retire(|[_, policy, name, grant, _]| {
             policies.contains(policy) && tool(name) && grants.contains(grant)
         });
@@ -346,7 +359,7 @@ impl Metrics {
 
     // Told by the counters that others are folded into, so that no call pays for it.
     fn count_folded(&self) {
-        let folded = self.calls.folded() + self.requests.folded() + self.audits.folded();
+        let folded = self.calls.folded() + self.requests.folded() + self.audits.folded() + self.refusals.folded();
         let counter = self.folded.with_label_values(&[self.server.load().as_str()]);
         counter.inc_by(folded.saturating_sub(counter.get()));
     }
@@ -360,6 +373,7 @@ const CALLS: &str = "Tool calls by what was decided of them. Every decision is c
 const REQUESTS: &str = "Requests for resources, prompts, completions and tasks by what was decided of them.";
 const FOLDED: &str = "Decisions counted under _other because there are as many series as there may be.";
 const AUDITS: &str = "What policies in audit mode would have said of tool calls.";
+const REFUSALS: &str = "What was refused, by the rule that refused it.";
 const DROPPED: &str = "Lines of the audit trail that could not be written in time.";
 const LOG_DROPPED: &str = "Lines of the log that could not be written in time.";
 const SPANS_DROPPED: &str = "Spans that the collector of traces did not take in time.";

@@ -77,6 +77,26 @@ fn alerts_and_dashboards_are_the_files() {
 }
 
 #[test]
+fn refusing_rules_link_to_their_policy_where_it_can_be_looked_at() {
+    let url = "https://headlamp.example/c/main/customresources/toolpolicies.toolgate.dev/{namespace}/{name}?a=1&b=2";
+    let value = format!("grafana.dashboards.policyUrl={url}");
+    let values: Vec<&str> = ALL.into_iter().chain([value.as_str()]).collect();
+    let Some(objects) = template(&values) else { return };
+    let objects = objects.expect("is sound");
+    let mut linked = Vec::new();
+    for object in of_kind(&objects, "ConfigMap") {
+        let (_, text) = object["data"].as_object().expect("data").iter().next().expect("a file");
+        let dashboard: Value = serde_json::from_str(word(text)).expect("JSON");
+        for panel in dashboard["panels"].as_array().expect("panels") {
+            let links = panel["fieldConfig"]["overrides"][0]["properties"][0]["value"][0]["url"].as_str();
+            linked.extend(links.filter(|url| url.contains("headlamp")).map(|url| (panel["title"].clone(), url.to_owned())));
+        }
+    }
+    let wanted = "https://headlamp.example/c/main/customresources/toolpolicies.toolgate.dev/${__data.fields.Namespace}/${__data.fields.Policy}?a=1&b=2";
+    assert_eq!(linked, [(Value::from("Top refusing rules"), wanted.to_owned())]);
+}
+
+#[test]
 fn dashboards_for_grafanas_operator_point_at_the_config_maps() {
     let more =
         ["grafana.dashboards.grafanaDashboard.enabled=true", "grafana.dashboards.namespace=monitoring"];
@@ -145,6 +165,7 @@ fn what_cannot_work_is_refused() {
         ),
         (vec!["metrics.podMonitor.interval=often"], "/metrics/podMonitor/interval"),
         (vec!["grafana.dashboard.enabled=true"], "dashboard"),
+        (vec!["grafana.dashboards.policyUrl=https://nowhere/in/particular"], "policyUrl"),
         (
             vec!["grafana.dashboards.grafanaDashboard.enabled=true"],
             "grafana.dashboards.grafanaDashboard.enabled needs grafana.dashboards.enabled",

@@ -38,6 +38,9 @@ const BURST: usize = 40;
 /// How many calls are let through to a server that is gone, each time.
 const OUTAGE: u8 = 3;
 
+/// How many rounds there are.
+const ROUNDS: u8 = 2;
+
 /// How often each grant had which verdict on which tool, as the caller heard it.
 type Heard = BTreeMap<[String; 3], f64>;
 
@@ -123,7 +126,7 @@ async fn load(program: &std::path::Path) -> (Scraper, Gateway, Heard) {
     let mut heard = Heard::new();
     burst(&world.gateway, &mut heard).await;
     let scraper = Scraper::start(program, world.gateway.admin()).await;
-    for _ in 0..2 {
+    for _ in 0..ROUNDS {
         round(&world.gateway, &mut heard).await;
         scraped(&scraper, &heard).await;
     }
@@ -166,6 +169,34 @@ fn sums(heard: &Heard, passes: impl Fn(&[String; 3]) -> bool, by: &[usize]) -> B
     sums
 }
 
+/// The share of refused calls, by one part of grant and tool, of those that were refused any.
+fn shares(heard: &Heard, by: usize) -> BTreeMap<String, f64> {
+    let all = sums(heard, |_| true, &[by]);
+    let refused = sums(heard, |key| key[2] != "allowed", &[by]);
+    let share = |(name, refused): (String, f64)| {
+        let share = refused / all[&name];
+        (name, share)
+    };
+    refused.into_iter().map(share).collect()
+}
+
+/// What each rule refused.
+fn rules(heard: &Heard) -> BTreeMap<String, f64> {
+    let rules = [
+        ("tools/move_lead/limits/move_lead_rate", "limited", 0),
+        ("tools/update_lead/action", "denied", 0),
+        ("tools/run_salesbot/action", "held", 0),
+        ("hide/stop_*", "hidden", 0),
+        // A resource is read in each round, too.
+        ("default", "unlisted", ROUNDS),
+    ];
+    let rule = |(rule, verdict, others): (&str, &str, u8)| {
+        let calls: f64 = sums(heard, |key| key[2] == verdict, &[]).values().sum();
+        (format!("{rule} {verdict}"), calls + f64::from(others))
+    };
+    rules.into_iter().map(rule).collect()
+}
+
 fn expected(heard: &Heard) -> BTreeMap<&'static str, BTreeMap<String, f64>> {
     let refused = |key: &[String; 3]| key[2] != "allowed";
     let total: f64 = heard.values().sum();
@@ -189,6 +220,18 @@ fn expected(heard: &Heard) -> BTreeMap<&'static str, BTreeMap<String, f64>> {
         ("Calls for unknown tools", sums(heard, |key| key[1] == "_other", &[])),
         ("Top refused tools", sums(heard, refused, &[1])),
         ("Who is refused what", sums(heard, refused, &[0, 1, 2])),
+        ("Top refusing rules", rules(heard)),
+        ("Calls by verdict", sums(heard, |_| true, &[2])),
+        ("Calls by tool", sums(heard, |_| true, &[1])),
+        ("Calls by agent", sums(heard, |_| true, &[0])),
+        ("Refused share by agent", shares(heard, 0)),
+        ("Limited calls by agent", sums(heard, |key| key[2] == "limited", &[0, 1])),
+        ("Calls for unknown tools by agent", sums(heard, |key| key[1] == "_other", &[0])),
+        ("Verdicts", sums(heard, |_| true, &[2])),
+        ("Tools", sums(heard, |_| true, &[1])),
+        ("Refused share of each tool", shares(heard, 1)),
+        ("Rejected before a decision", BTreeMap::from([("unauthenticated".to_owned(), 2.0 * f64::from(ROUNDS))])),
+        ("Failures by kind", BTreeMap::from([("unreachable".to_owned(), 2.0 * f64::from(OUTAGE))])),
         ("Gateways", one(1.0)),
         ("Gateways that refuse what came last", one(0.0)),
         ("Servers with differing gateways", one(0.0)),
@@ -208,15 +251,17 @@ async fn has_data(scraper: &Scraper, asked: &Asked) {
     assert!(samples.iter().any(|sample| sample.value.is_finite()), "{}: {samples:?}: {text}", asked.panel);
 }
 
-/// Asks for values instead of growth: all counters began at nothing in this test, so the two are the same, and exact.
+/// Asks for values instead of growth or its pace: all counters began at nothing in this test, so the two are the same, and exact.
 async fn means_what_it_says(scraper: &Scraper, asked: &Asked, expected: &BTreeMap<String, f64>) {
-    let text = filled(&asked.text.replace("increase(", "(").replace("[$__range]", ""));
+    let growth = [("increase(", "("), ("rate(", "("), ("[$__range]", ""), ("[$__rate_interval]", "")];
+    let text = growth.iter().fold(asked.text.clone(), |text, (from, to)| text.replace(from, to));
+    let text = filled(&text);
     let found: BTreeMap<String, f64> = scraper
         .query(&text)
         .await
         .iter()
         .map(|sample| {
-            let labels = ["grant", "tool", "verdict"].map(|label| sample.label(label));
+            let labels = ["rule", "reason", "kind", "grant", "tool", "verdict"].map(|label| sample.label(label));
             let named: Vec<&str> = labels.into_iter().filter(|label| !label.is_empty()).collect();
             (named.join(" "), sample.value)
         })

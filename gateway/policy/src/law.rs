@@ -194,6 +194,16 @@ impl Law {
             && decide::defined(&policies, name, definition).is_ok()
     }
 
+    /// Whether a rule is in force, or is none of a policy's but the want of one.
+    pub fn has_rule(&self, policy: &str, pointer: &str) -> bool {
+        let named = self.policies.iter().find(|(name, _)| **name == *policy);
+        match named {
+            Some((_, Some(compiled))) => compiled.has_rule(pointer),
+            Some((_, None)) => true,
+            None => policy.is_empty() || self.void.as_ref().is_some_and(|rule| rule.policy == policy),
+        }
+    }
+
     /// Whether any policy agrees to some definitions of a tool only, so that its definition has to be known.
     pub fn pins(&self, tool: &str) -> bool {
         self.pinned.contains(tool)

@@ -322,3 +322,43 @@ fn anonymous_is_a_grant_of_its_own_and_a_bad_credential_stays_bad() {
     let bad = law.authenticate(&Credential::Token([9; 32]), Timestamp::UNIX_EPOCH);
     assert_eq!(bad.unwrap_err(), Unauthenticated::Unknown);
 }
+
+#[test]
+fn every_rule_that_refuses_is_a_rule_of_the_law_and_no_other_is() {
+    let rules = "
+default: deny
+tools:
+  'a*': {action: allow, require: [{path: args.x, op: exists}]}
+  ab: {action: deny}
+  ac: {limits: [{counter: c, window: day, max: 1, scope: grant}]}
+resources: {'crm://a/b': {action: deny}, 'crm://a/*': {action: allow}}
+hide: ['stop_*']
+allTools: {denyIf: [{path: args.y, op: exists}]}
+";
+    let mut court = Court::of(&[("p", rules)]);
+    let mut refused = Vec::new();
+    for (target, name, arguments) in [
+        (Target::Tool, "aa", "{}"),
+        (Target::Tool, "aa", r#"{"x": 1, "y": 1}"#),
+        (Target::Tool, "ab", "{}"),
+        (Target::Tool, "ac", r#"{"x": 1}"#),
+        (Target::Tool, "ac", r#"{"x": 1}"#),
+        (Target::Tool, "b", "{}"),
+        (Target::Tool, "stop_it", "{}"),
+        (Target::Tool, "not a name", "{}"),
+        (Target::Resource, "crm://a/b", "{}"),
+        (Target::Resource, "crm://b", "{}"),
+    ] {
+        let told = court.ask(1, target, name, arguments);
+        refused.extend(told.split_once(' ').map(|(_, rule)| rule.to_owned()));
+    }
+    for rule in &refused {
+        let (policy, pointer) = rule.strip_prefix("p/").map_or(("", rule.as_str()), |pointer| ("p", pointer));
+        assert!(court.law.has_rule(policy, pointer), "{rule}");
+    }
+    assert_eq!(refused.len(), 9, "{refused:?}");
+    for gone in ["tools/ab/require/0", "tools/a*/require/1", "tools/ac/limits/d", "hide/stop_it", "tools/b/action", "x"] {
+        assert!(!court.law.has_rule("p", gone), "{gone}");
+    }
+    assert!(!court.law.has_rule("q", "default"));
+}

@@ -38,6 +38,9 @@ pub(super) fn decision(exchange: &Exchange, decided: Decided<'_>, watched: Vec<A
     } else {
         metrics.asked(method.name(), grant, outcome);
     }
+    if let Some(refusal) = refusal {
+        metrics.refused(refusal);
+    }
     for audited in &watched {
         metrics.audited(&audited.policy, label, grant, audited.outcome());
     }

@@ -46,6 +46,18 @@ pub(crate) struct Narrowing {
     pub limits: Vec<Charging>,
 }
 
+impl Narrowing {
+    fn has(&self, field: &str, which: &str, counters: &[Counter]) -> bool {
+        let within = |items: &[Item]| which.parse::<usize>().is_ok_and(|index| index < items.len());
+        match field {
+            "require" => within(&self.require),
+            "denyIf" => within(&self.deny_if),
+            "limits" => self.limits.iter().any(|limit| &*counters[limit.counter].name == which),
+            _ => false,
+        }
+    }
+}
+
 /// A counter of a policy, with all windows that any entry gives it.
 #[derive(Debug)]
 pub(crate) struct Counter {
@@ -118,6 +130,34 @@ impl CompiledPolicy {
     /// The pattern that hides a tool, the first of several.
     pub(crate) fn hides(&self, tool: &str) -> Option<&Pattern> {
         self.hidden.of(tool).min().and_then(|index| self.hide.get(*index))
+    }
+
+    /// Whether it has a rule of this pointer, such as `tools/move_lead/limits/move_lead_rate`.
+    pub(crate) fn has_rule(&self, pointer: &str) -> bool {
+        if let Some(pattern) = pointer.strip_prefix("hide/") {
+            return self.hide.iter().any(|hidden| hidden.as_str() == pattern);
+        }
+        // Names of resources have slashes; what stands behind them has none.
+        let mut parts = pointer.rsplitn(3, '/');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some("default"), None, None) => true,
+            (Some("action" | "definitions"), Some(..), Some(..)) => {
+                pointer.rsplit_once('/').is_some_and(|(place, _)| self.entry_at(place).is_some())
+            }
+            (Some(which), Some(field), Some("allTools")) => self.all_tools.has(field, which, &self.counters),
+            (Some(which), Some(field), Some(place)) => {
+                self.entry_at(place).is_some_and(|entry| entry.narrowing.has(field, which, &self.counters))
+            }
+            _ => false,
+        }
+    }
+
+    // Of a place such as `tools/move_lead`.
+    fn entry_at(&self, place: &str) -> Option<&Entry> {
+        let kinds = [Target::Tool, Target::Resource, Target::Prompt];
+        let (member, key) = place.split_once('/')?;
+        let target = kinds.into_iter().find(|target| target.member() == member)?;
+        self.table(target).written(key)
     }
 
     /// The tools of which it agrees to some definitions only.

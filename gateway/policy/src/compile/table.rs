@@ -78,6 +78,12 @@ impl<Said> Table<Said> {
         self.exact.get(name)
     }
 
+    /// What is said of a name or glob that is written so.
+    pub(crate) fn written(&self, key: &str) -> Option<&Said> {
+        let glob = || self.globs.all.iter().find(|(pattern, _)| pattern.as_str() == key);
+        self.exact.get(key).or_else(|| glob().map(|(_, said)| said))
+    }
+
     /// Whether something is said of exactly this text.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.of_exactly(name).is_some()
