@@ -19,6 +19,7 @@ mod reach;
 mod release;
 mod replicas;
 mod rights;
+mod secrets;
 mod several;
 mod story;
 mod tenants;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         },
         Scenario { name: "tenants-only-narrow", play: tenants::tenants_only_narrow },
         Scenario { name: "what-is-in-the-way-is-said", play: reach::what_is_in_the_way_is_said },
+        Scenario { name: "no-secret-is-told", play: secrets::no_secret_is_told },
         Scenario { name: "a-policy-comes-before-its-server", play: order::a_policy_comes_before_its_server },
         Scenario { name: "a-quota-refuses-a-pod", play: order::a_quota_refuses_a_pod },
         Scenario { name: "every-field-is-explained", play: explain::every_field_is_explained },
