@@ -80,6 +80,12 @@ bench-operator: ## What the operator costs with 10,000 policies, before an API s
 	$(CARGO) build --locked --release -p toolgate-operator -p toolgate-e2e --bin toolgate-operator --bin bench-operator
 	target/release/bench-operator --rest $${REST:-300}
 
+.PHONY: bench-cluster
+bench-cluster: ## What edits, new servers, rolling updates and rest take on a real Kubernetes made here: JSON on stdout (root, Go)
+	e2e/redis/fetch
+	$(CARGO) build --locked --release --workspace --bins
+	E2E_PROGRAMS=$(CURDIR)/target/release target/release/bench-cluster --rest $${REST:-300}
+
 .PHONY: deny
 deny: ## Licences, advisories and banned crates (installs cargo-deny if it is not there)
 	command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny@0.20.2

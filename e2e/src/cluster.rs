@@ -29,7 +29,7 @@ mod store;
 mod story;
 mod walk;
 
-pub use agent::{AGENT, Caller, OTHER_TOKEN, SAMPLE_TOKEN, token_digest};
+pub use agent::{AGENT, Caller, OTHER_TOKEN, SAMPLE_TOKEN, converse_at_once, token_digest};
 pub use audit::{Audit, Record};
 pub use books::Books;
 pub use command::{CommandError, Deadline, Ran};

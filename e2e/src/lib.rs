@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod bench;
 pub mod cluster;
+pub mod cluster_bench;
 pub mod kommo;
 pub mod load;
 pub mod operator_bench;

@@ -1,5 +1,7 @@
 //! The agent in pods: commands in the idle one, and whole conversations in pods of their own.
 
+use std::thread;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -187,6 +189,34 @@ impl<'s> Caller<'s> {
         promise(code == "0", || format!("the conversation {name} differs from what it has to be"))?;
         reported
     }
+}
+
+/// Lets several callers work off the same script at the same time, each in a pod of its own.
+///
+/// # Errors
+///
+/// If one of them fails.
+pub fn converse_at_once(callers: &[(String, Caller<'_>)], script: &str) -> Result<Vec<StepReport>, Error> {
+    thread::scope(|scope| {
+        let conversing: Vec<_> = callers
+            .iter()
+            .map(|(name, caller)| {
+                scope.spawn(move || {
+                    let mut reports = Vec::new();
+                    let ended = caller.converse(name, script, |report| {
+                        reports.push(report);
+                        Ok(())
+                    });
+                    ended.map(|()| reports).map_err(|error| Error::Broken(format!("{name}: {error}")))
+                })
+            })
+            .collect();
+        let mut all = Vec::new();
+        for one in conversing {
+            all.extend(one.join().map_err(|_| Error::Broken("a conversation panicked".to_owned()))??);
+        }
+        Ok(all)
+    })
 }
 
 /// What `until` printed. It says by its status whether the outcome was seen; the line says that too.

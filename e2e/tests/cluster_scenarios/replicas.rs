@@ -4,9 +4,9 @@ use std::thread;
 
 use serde_json::json;
 
-use toolgate_e2e::agent::{Outcome, StepReport};
+use toolgate_e2e::agent::Outcome;
 use toolgate_e2e::cluster::{
-    Caller, Error, Metrics, POLICY, SERVER, Stage, Store, World, eventually, promise,
+    Caller, Error, Metrics, POLICY, SERVER, Stage, Store, World, converse_at_once, eventually, promise,
 };
 
 /// How many gateways there are.
@@ -68,7 +68,7 @@ fn the_limit_is_exact(stage: &Stage<'_>) -> Result<(), Error> {
         })
         .collect();
     let (mut allowed, mut limited, mut uncounted) = (0, 0, 0);
-    for report in at_once(&callers, &script)? {
+    for report in converse_at_once(&callers, &script)? {
         allowed += u64::from(report.counts.get(&Outcome::Allowed).copied().unwrap_or_default());
         limited += u64::from(report.counts.get(&Outcome::Limited).copied().unwrap_or_default());
         uncounted += u64::from(report.counts.get(&Outcome::Uncounted).copied().unwrap_or_default());
@@ -102,7 +102,7 @@ fn no_call_is_lost(stage: &Stage<'_>) -> Result<(), Error> {
     let script = json!([call]).to_string();
     let callers = [("steady".to_owned(), caller.clone()), ("steady-session".to_owned(), caller.in_session())];
     let reports = thread::scope(|scope| {
-        let calling = scope.spawn(|| at_once(&callers, &script));
+        let calling = scope.spawn(|| converse_at_once(&callers, &script));
         let replaced = replace(stage);
         let reports = calling.join().map_err(|_| Error::Broken("a conversation panicked".to_owned()))?;
         replaced.and(reports)
@@ -143,29 +143,5 @@ fn fewer_leave_nothing(stage: &Stage<'_>) -> Result<(), Error> {
     eventually("the disruption budget is gone", || {
         let found = stage.kubectl.run(&["get", "poddisruptionbudgets", "--output", "name"])?;
         Ok(found.is_empty())
-    })
-}
-
-/// Lets several callers work off the same script at the same time, each in a pod of its own.
-fn at_once(callers: &[(String, Caller<'_>)], script: &str) -> Result<Vec<StepReport>, Error> {
-    thread::scope(|scope| {
-        let conversing: Vec<_> = callers
-            .iter()
-            .map(|(name, caller)| {
-                scope.spawn(move || {
-                    let mut reports = Vec::new();
-                    let ended = caller.converse(name, script, |report| {
-                        reports.push(report);
-                        Ok(())
-                    });
-                    ended.map(|()| reports).map_err(|error| Error::Broken(format!("{name}: {error}")))
-                })
-            })
-            .collect();
-        let mut all = Vec::new();
-        for one in conversing {
-            all.extend(one.join().map_err(|_| Error::Broken("a conversation panicked".to_owned()))??);
-        }
-        Ok(all)
     })
 }
