@@ -19,6 +19,7 @@ mod program;
 mod question;
 mod report;
 mod rules;
+mod scrape;
 mod shared;
 mod start;
 mod upstream;

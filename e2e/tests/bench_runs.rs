@@ -25,6 +25,7 @@ fn the_benchmark_runs_and_every_answer_is_right() {
         assert!(cell["callsPerSecond"]["median"].as_f64().unwrap() > 0.0, "{cell}");
     }
     assert_eq!(report["edits"]["failed"], 0);
+    assert_eq!(report["scrapes"]["series"], 3 * 2 * 3 + 1);
     // Where there is a store to count in.
     for cost in report["shared"].as_array().into_iter().flatten() {
         assert!(cost["cpuMicrosecondsInRedis"]["median"].as_f64().unwrap() > 0.0, "{cost}");

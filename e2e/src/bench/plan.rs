@@ -13,7 +13,7 @@ use super::program::Program;
 use super::question::Question;
 use super::report::Report;
 use super::rules::{self, Variant};
-use super::{edit, instructions, peers, shared, start, upstream};
+use super::{edit, instructions, peers, scrape, shared, start, upstream};
 use crate::process::{Configuration, Folder};
 
 /// How much is measured.
@@ -31,6 +31,12 @@ pub struct Plan {
     pub starts: usize,
     /// How many edits are waited for.
     pub edits: usize,
+    /// How many tools, and how many grants, a gateway has counted that is scraped. Without any none is.
+    pub scraped_tools: usize,
+    /// The grants.
+    pub scraped_grants: usize,
+    /// How long calls are measured without a scrape, and then with one.
+    pub scraped_window: Duration,
     /// Whether other proxies are measured too.
     pub peers: bool,
     /// How many calls are counted in instructions; none: they are not.
@@ -47,6 +53,9 @@ impl Plan {
             rules: 10_000,
             starts: 7,
             edits: 100,
+            scraped_tools: 100,
+            scraped_grants: 67,
+            scraped_window: Duration::from_secs(15),
             peers: true,
             counted_calls: 1000,
         }
@@ -61,6 +70,9 @@ impl Plan {
             rules: 60,
             starts: 1,
             edits: 2,
+            scraped_tools: 3,
+            scraped_grants: 2,
+            scraped_window: Duration::from_millis(80),
             peers: false,
             counted_calls: 0,
         }
@@ -68,7 +80,7 @@ impl Plan {
 
     /// Nothing but instructions.
     pub fn instructions() -> Self {
-        Self { rounds: 0, starts: 0, edits: 0, ..Self::whole() }
+        Self { rounds: 0, starts: 0, edits: 0, scraped_tools: 0, ..Self::whole() }
     }
 }
 
@@ -194,6 +206,10 @@ pub fn run(plan: Plan, cores: Option<Cores>, mut tell: impl FnMut(&str)) -> anyh
     report.cells = measured;
     tell("counting in a shared store");
     report.shared = runtime.block_on(shared::measure(plan, cores, upstream))?;
+    if plan.scraped_tools > 0 {
+        tell("scraping a gateway that has counted much");
+        report.scrapes = Some(runtime.block_on(scrape::measure(plan, cores, upstream))?);
+    }
     tell("starting programs anew");
     report.starts = runtime.block_on(start::measure(plan, cores, &folder, upstream))?;
     tell("editing a policy under load");

@@ -10,6 +10,7 @@ use super::figure::Figure;
 use super::goals::{goals, megabytes, micros, per_second};
 use super::instructions::Counted;
 use super::plan::{Measured, Plan, Target};
+use super::scrape::Scrapes;
 use super::shared::Shared;
 
 /// Everything that was measured.
@@ -22,6 +23,7 @@ pub struct Report {
     pub(super) starts: Vec<(String, Figure)>,
     pub(super) edits: Option<Edits>,
     pub(super) shared: Option<Shared>,
+    pub(super) scrapes: Option<Scrapes>,
     pub(super) instructions: Vec<Counted>,
     /// Why not all of them were counted.
     pub(super) uncounted: Option<String>,
@@ -30,8 +32,8 @@ pub struct Report {
 impl Report {
     pub(super) fn new(plan: Plan, cores: Option<Cores>) -> Self {
         let (cells, starts, instructions) = (Vec::new(), Vec::new(), Vec::new());
-        let (idle_bytes, edits, shared, uncounted) = (0, None, None, None);
-        Self { plan, cores, cells, idle_bytes, starts, edits, shared, instructions, uncounted }
+        let (idle_bytes, edits, shared, scrapes, uncounted) = (0, None, None, None, None);
+        Self { plan, cores, cells, idle_bytes, starts, edits, shared, scrapes, instructions, uncounted }
     }
 
     /// Answers that were not what they must be, and calls that an edit disturbed.
@@ -41,6 +43,7 @@ impl Report {
         of_cells.sum::<u64>()
             + self.edits.as_ref().map_or(0, |edits| edits.failed)
             + self.shared.as_ref().map_or(0, |shared| shared.errors)
+            + self.scrapes.as_ref().map_or(0, |scrapes| scrapes.errors)
     }
 
     /// The first wrong answer, and whose it was.
@@ -125,6 +128,9 @@ impl Report {
             Some(shared) => shared.text(text),
             None => line(text, "NOT MEASURED: counting in a shared store; e2e/redis/fetch gets one.\n"),
         }
+        if let Some(scrapes) = &self.scrapes {
+            scrapes.text(text);
+        }
         if let Some(Edits { made, p50, p99, longest, calls, failed }) = &self.edits {
             let [p50, p99, longest] = [p50, p99, longest].map(|took| micros(*took) / 1e3);
             line(
@@ -169,6 +175,7 @@ impl Report {
             "cells": cells,
             "starts": starts.collect::<Value>(),
             "edits": self.edits.as_ref().map(edits),
+            "scrapes": self.scrapes.as_ref().map(Scrapes::json),
             "shared": self.shared.as_ref().map(Shared::json),
             "instructions": instructions.collect::<Value>(),
             "uncounted": self.uncounted,
