@@ -98,22 +98,30 @@ impl<'c> Operator<'c> {
     }
 
     pub(super) fn upgrade_to(&self, chart: &Path, more: &[&str]) -> Result<(), Error> {
-        let Self { cluster, images, .. } = self;
+        let Self { cluster, .. } = self;
         let chart = chart.display().to_string();
-        let settings = [
-            format!("image.registry={}", images.operator.registry),
-            format!("image.tag={}", images.operator.tag),
-            format!("gateway.image.registry={}", images.gateway.registry),
-            format!("gateway.image.tag={}", images.gateway.tag),
+        let mut settings = self.image_settings();
+        settings.extend([
             "gateway.tokenReview.servers[0].name=kommo".to_owned(),
             format!("gateway.tokenReview.servers[0].namespace={REVIEWED}"),
-        ];
+        ]);
         let mut arguments =
             vec!["upgrade", "--install", RELEASE, &chart, "--namespace", RELEASE_NAMESPACE, "--wait"];
         let settings = settings.iter().map(String::as_str).chain(more.iter().copied());
         arguments.extend(settings.flat_map(|setting| ["--set", setting]));
         cluster.helm(&arguments)?.success()?;
         Ok(())
+    }
+
+    /// What the chart has to be told of the images.
+    pub(super) fn image_settings(&self) -> Vec<String> {
+        let Images { operator, gateway, .. } = self.images;
+        vec![
+            format!("image.registry={}", operator.registry),
+            format!("image.tag={}", operator.tag),
+            format!("gateway.image.registry={}", gateway.registry),
+            format!("gateway.image.tag={}", gateway.tag),
+        ]
     }
 
     /// Who the operator is to the API server.

@@ -13,6 +13,7 @@ mod knobs;
 mod last_good;
 mod leaving;
 mod many;
+mod neighbour;
 mod operator;
 mod order;
 mod reach;
@@ -68,6 +69,10 @@ fn main() -> ExitCode {
         Scenario {
             name: "a-namespace-goes-while-the-operator-is-away",
             play: order::a_namespace_goes_while_the_operator_is_away,
+        },
+        Scenario {
+            name: "a-second-release-keeps-to-its-namespaces",
+            play: neighbour::a_second_release_keeps_to_its_namespaces,
         },
         Scenario { name: "the-leader-is-taken-away", play: several::the_leader_is_taken_away },
         Scenario {
