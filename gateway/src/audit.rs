@@ -56,7 +56,9 @@ pub enum Destination {
 
 /// A text that is no destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be stdout, off, the path of a file with a / in it, or the URL of a collector without user and query")]
+#[error(
+    "must be stdout, off, the path of a file with a / in it, or the URL of a collector without user and query"
+)]
 pub struct InvalidDestination;
 
 /// The audit trail of one gateway.

@@ -71,7 +71,13 @@ impl Definitions {
 
     /// Asks the server, if nobody did so for this tool lately. One asks at a time; who had to wait looks first whether it
     /// is known now.
-    pub async fn ask(&self, version: Version, tool: &str, needed: impl Fn() -> bool, ask: impl Future<Output = ()>) {
+    pub async fn ask(
+        &self,
+        version: Version,
+        tool: &str,
+        needed: impl Fn() -> bool,
+        ask: impl Future<Output = ()>,
+    ) {
         let mut asked = self.asked.lock().await;
         let now = Instant::now();
         let key = (version, tool.to_owned());

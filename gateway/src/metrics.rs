@@ -94,19 +94,12 @@ impl Metrics {
             registry.register(Box::new(family.clone()))?;
             Ok::<_, prometheus::Error>(family)
         };
-        let room = Room::of(series_max);
-        let calls = counters("toolgate_tool_calls_total", CALLS, &["server", "tool", "grant", "verdict"])?;
-        let requests =
-            counters("toolgate_requests_total", REQUESTS, &["server", "method", "grant", "verdict"])?;
-        let audits = &["server", "policy", "tool", "grant", "verdict"];
-        let audits = counters("toolgate_audit_verdicts_total", AUDITS, audits)?;
-        let refusals = &["server", "policy", "rule", "verdict"];
-        let refusals = counters("toolgate_refusals_total", REFUSALS, refusals)?;
+        let (calls, requests, audits, refusals) = families(counters, &Room::of(series_max))?;
         let metrics = Self {
-            calls: Family::new(calls, [false, true, true, false], room.clone()),
-            requests: Family::new(requests, [false, false, true, false], room.clone()),
-            audits: Family::new(audits, [false, true, true, true, false], room.clone()),
-            refusals: Family::new(refusals, [false, true, true, false], room),
+            calls,
+            requests,
+            audits,
+            refusals,
             folded: counters("toolgate_metric_series_folded_total", FOLDED, &["server"])?,
             limits: Limits::new()?,
             audit_lines_dropped: counters("toolgate_audit_lines_dropped_total", DROPPED, &["server"])?,
@@ -359,7 +352,8 @@ impl Metrics {
 
     // Told by the counters that others are folded into, so that no call pays for it.
     fn count_folded(&self) {
-        let folded = self.calls.folded() + self.requests.folded() + self.audits.folded() + self.refusals.folded();
+        let folded =
+            self.calls.folded() + self.requests.folded() + self.audits.folded() + self.refusals.folded();
         let counter = self.folded.with_label_values(&[self.server.load().as_str()]);
         counter.inc_by(folded.saturating_sub(counter.get()));
     }
@@ -367,6 +361,26 @@ impl Metrics {
     fn has_seen(&self, tool: &str) -> bool {
         self.seen_tools.lock().unwrap_or_else(PoisonError::into_inner).contains(tool)
     }
+}
+
+type Families = (Family<4>, Family<4>, Family<5>, Family<4>);
+
+/// The counters that policies, grants and servers have a say in.
+fn families(
+    counters: impl Fn(&str, &str, &[&str]) -> Result<IntCounterVec, prometheus::Error>,
+    room: &Arc<Room>,
+) -> Result<Families, prometheus::Error> {
+    let calls = counters("toolgate_tool_calls_total", CALLS, &["server", "tool", "grant", "verdict"])?;
+    let requests = counters("toolgate_requests_total", REQUESTS, &["server", "method", "grant", "verdict"])?;
+    let audits = &["server", "policy", "tool", "grant", "verdict"];
+    let audits = counters("toolgate_audit_verdicts_total", AUDITS, audits)?;
+    let refusals = counters("toolgate_refusals_total", REFUSALS, &["server", "policy", "rule", "verdict"])?;
+    Ok((
+        Family::new(calls, [false, true, true, false], room.clone()),
+        Family::new(requests, [false, false, true, false], room.clone()),
+        Family::new(audits, [false, true, true, true, false], room.clone()),
+        Family::new(refusals, [false, true, true, false], room.clone()),
+    ))
 }
 
 const CALLS: &str = "Tool calls by what was decided of them. Every decision is counted once.";
@@ -388,7 +402,8 @@ const STORE_ASKED: &str = "Questions to the shared store of counters, by how the
 const STORE_UP: &str =
     "1 while the shared store of counters is used, 0 while calls with a limit are refused for want of it.";
 const IN_FLIGHT: &str = "Requests not answered yet, and streams that tell of changes.";
-const DISPUTED: &str = "Tools that the server listed last with a definition that some policy does not agree to.";
+const DISPUTED: &str =
+    "Tools that the server listed last with a definition that some policy does not agree to.";
 const TLS_REFUSED: &str =
     "1 while the certificate or key that came last cannot be used and an older one is, or none.";
 const REVISION: &str = "Revision of the bundle that is enforced.";

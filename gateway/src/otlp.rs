@@ -140,8 +140,13 @@ mod tests {
             let base = Base::parse(base).unwrap();
             assert_eq!(base.below("/v1/traces").unwrap(), "http://collector:4318/v1/traces");
         }
-        assert_eq!(Base::parse("https://c/otlp").unwrap().below("/v1/logs").unwrap(), "https://c/otlp/v1/logs");
-        for bad in ["", "collector:4318", "/v1", "ftp://c", "http://u:p@c", "http://c?x=1", "http://c#x", "http://"] {
+        assert_eq!(
+            Base::parse("https://c/otlp").unwrap().below("/v1/logs").unwrap(),
+            "https://c/otlp/v1/logs"
+        );
+        for bad in
+            ["", "collector:4318", "/v1", "ftp://c", "http://u:p@c", "http://c?x=1", "http://c#x", "http://"]
+        {
             assert_eq!(Base::parse(bad), Err(InvalidBase), "{bad}");
         }
     }

@@ -12,6 +12,7 @@ pub mod span;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use hyper::Uri;
 use toolgate_policy::{Outcome, Refusal, Target};
 
 use crate::correlation::Correlation;

@@ -86,7 +86,9 @@ pub struct AdminPeers(Vec<NetworkPolicyPeer>);
 fn audit(text: &str) -> Result<String, &'static str> {
     let collector = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
     let known = matches!(text, "stdout" | "off") || collector;
-    known.then(|| text.to_owned()).ok_or("must be stdout, off, or the URL of a collector, such as http://collector:4318")
+    known
+        .then(|| text.to_owned())
+        .ok_or("must be stdout, off, or the URL of a collector, such as http://collector:4318")
 }
 
 fn admin_peers(text: &str) -> Result<AdminPeers, serde_json::Error> {
@@ -189,9 +191,14 @@ mod tests {
         assert_eq!(gateways.admin_peers.len(), 1);
         let broken = ["toolgate-operator", "--gateway-image=a", "--gateway-admin-peers={}"];
         assert!(Settings::try_parse_from(broken).is_err());
-        for (audit, is_one) in [("stdout", true), ("https://collector", true), ("stderr", false), ("/a/file", false)] {
+        for (audit, is_one) in
+            [("stdout", true), ("https://collector", true), ("stderr", false), ("/a/file", false)]
+        {
             let flag = format!("--gateway-audit={audit}");
-            assert_eq!(Settings::try_parse_from(["toolgate-operator", "--gateway-image=a", &flag]).is_ok(), is_one);
+            assert_eq!(
+                Settings::try_parse_from(["toolgate-operator", "--gateway-image=a", &flag]).is_ok(),
+                is_one
+            );
         }
     }
 }

@@ -38,7 +38,11 @@ pub(super) struct Scrapes {
 }
 
 /// Measures it.
-pub(super) async fn measure(plan: Plan, cores: Option<Cores>, upstream: SocketAddr) -> anyhow::Result<Scrapes> {
+pub(super) async fn measure(
+    plan: Plan,
+    cores: Option<Cores>,
+    upstream: SocketAddr,
+) -> anyhow::Result<Scrapes> {
     let configuration = Variant::Full.configure(upstream)?;
     let tools = |entry: &str| -> String {
         (0..plan.scraped_tools).fold(String::new(), |mut text, tool| {
@@ -73,17 +77,17 @@ pub(super) async fn measure(plan: Plan, cores: Option<Cores>, upstream: SocketAd
     };
     for _ in 0..plan.rounds.min(2) {
         let quiet = press(plan, program.address()).await?;
-        let (scraped, scrape) = tokio::join!(press(plan, program.address()), async {
+        let (loaded, told) = tokio::join!(press(plan, program.address()), async {
             tokio::time::sleep(plan.warm_up + plan.scraped_window / 2).await;
             scrape(admin).await
         });
-        let (scraped, (text, took)) = (scraped?, scrape?);
+        let (loaded, (text, took)) = (loaded?, told?);
         let series = text.lines().filter(|line| line.starts_with("toolgate_tool_calls_total{"));
         (scrapes.series, scrapes.bytes) = (series.count(), text.len());
         scrapes.milliseconds.push(took.as_secs_f64() * 1e3);
         scrapes.quiet.push(micros(quiet.p99));
-        scrapes.scraped.push(micros(scraped.p99));
-        scrapes.errors += quiet.errors + scraped.errors;
+        scrapes.scraped.push(micros(loaded.p99));
+        scrapes.errors += quiet.errors + loaded.errors;
     }
     Ok(scrapes)
 }

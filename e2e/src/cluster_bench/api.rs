@@ -82,7 +82,9 @@ impl Connection<'_> {
             let generation = &found["metadata"]["generation"];
             let conditions = found["status"]["conditions"].as_array().into_iter().flatten();
             let holds = conditions.into_iter().any(|one| {
-                one["type"] == condition && one["status"] == "True" && one["observedGeneration"] == *generation
+                one["type"] == condition
+                    && one["status"] == "True"
+                    && one["observedGeneration"] == *generation
             });
             if holds {
                 return Ok(Instant::now());
@@ -95,7 +97,10 @@ impl Connection<'_> {
     async fn ask(&mut self, method: &str, path: &str, kind: &str, body: &str) -> Result<Value, Error> {
         let target = format!("{}/{path}", self.api.base);
         let request = Request::post("", body).by(method).to(&target);
-        let request = request.without("authorization").instead("content-type", kind).instead("accept", "application/json");
+        let request = request
+            .without("authorization")
+            .instead("content-type", kind)
+            .instead("accept", "application/json");
         self.socket.send(&request.bytes()).await.map_err(broken)?;
         let answer = self.socket.answer().await.map_err(broken)?;
         promise(answer.status < 300, || format!("{method} {target}: {} {}", answer.status, answer.text()))?;

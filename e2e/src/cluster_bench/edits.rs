@@ -50,7 +50,9 @@ async fn until_obeyed(gateway: SocketAddr, denies: bool) -> Result<Instant, Erro
     loop {
         socket.send(&request).await.map_err(broken)?;
         let answer = socket.answer().await.map_err(broken)?;
-        promise(answer.status == 200, || format!("a call is answered by {}: {}", answer.status, answer.text()))?;
+        promise(answer.status == 200, || {
+            format!("a call is answered by {}: {}", answer.status, answer.text())
+        })?;
         if answer.verdict().is_some() == denies {
             return Ok(Instant::now());
         }

@@ -31,20 +31,22 @@ pub(crate) fn a_second_release_keeps_to_its_namespaces(world: &World<'_>, name: 
             other.kubectl.run(&["apply", "--filename", &samples()])?;
             watched.apply_samples()?;
             let counters = json!({"redis": {"url": format!("redis://{RELEASE}-redis.{RELEASE}.svc:6379")}});
-            let patch = json!({"spec": {"counters": counters, "gateway": {"replicas": GATEWAYS}}}).to_string();
+            let patch =
+                json!({"spec": {"counters": counters, "gateway": {"replicas": GATEWAYS}}}).to_string();
             watched.kubectl.run(&["patch", SERVER, "--type", "merge", "--patch", &patch])?;
             eventually("as many gateways serve and count in the chart's store", || {
-                let available = watched.kubectl.value(
-                    SERVER,
-                    ".status.conditions[?(@.type==\"CountersAvailable\")].status",
-                )?;
+                let available = watched
+                    .kubectl
+                    .value(SERVER, ".status.conditions[?(@.type==\"CountersAvailable\")].status")?;
                 Ok(available == "True" && watched.gateways()?.len() == GATEWAYS)
             })?;
             watched.kubectl.wait("condition=Programmed", &[POLICY])?;
             watched.caller()?.expect("get_leads", &json!({}), Outcome::Allowed)?;
             watched.caller()?.expect("update_lead", &json!({"id": 1001}), Outcome::Denied)?;
             let untouched = other.kubectl.run(&["get", "deployments,configmaps", "--output", "name"])?;
-            promise(!untouched.contains("kommo-toolgate"), || format!("what is not watched has {untouched}"))?;
+            promise(!untouched.contains("kommo-toolgate"), || {
+                format!("what is not watched has {untouched}")
+            })?;
             neighbour.keeps_to_itself(&world.operator)
         })
     })?;

@@ -156,9 +156,7 @@ async fn a_collector_gets_every_line_as_a_record_of_its_trace_and_is_asked_again
 async fn what_a_collector_will_never_take_is_lost_counted_and_told() {
     let refusing = Arc::new(AtomicBool::new(true));
     let refuses = refusing.clone();
-    let script = move |_: &Seen| {
-        answer(if refuses.load(Ordering::SeqCst) { "400 never" } else { "200 OK" })
-    };
+    let script = move |_: &Seen| answer(if refuses.load(Ordering::SeqCst) { "400 never" } else { "200 OK" });
     let collector = Upstream::start(script).await.expect("a collector");
     let base = collector.url().trim_end_matches("/mcp").to_owned();
     let more = ["--audit", &*base];
@@ -173,6 +171,10 @@ async fn what_a_collector_will_never_take_is_lost_counted_and_told() {
     ask(&world, &call(ALICE, "get_leads", &json!({}))).await;
     collector.until_seen(2).await.expect("it is sent");
     let records = records(&collector.seen()[1..]);
-    let first: Value = serde_json::from_str(records[0]["body"]["stringValue"].as_str().expect("a line")).expect("JSON");
-    assert_eq!((&first["event"], &first["lines"], &first["because"]), (&json!("omitted"), &json!(1), &json!("sink")));
+    let first: Value =
+        serde_json::from_str(records[0]["body"]["stringValue"].as_str().expect("a line")).expect("JSON");
+    assert_eq!(
+        (&first["event"], &first["lines"], &first["because"]),
+        (&json!("omitted"), &json!(1), &json!("sink"))
+    );
 }

@@ -89,7 +89,11 @@ fn refusing_rules_link_to_their_policy_where_it_can_be_looked_at() {
         let dashboard: Value = serde_json::from_str(word(text)).expect("JSON");
         for panel in dashboard["panels"].as_array().expect("panels") {
             let links = panel["fieldConfig"]["overrides"][0]["properties"][0]["value"][0]["url"].as_str();
-            linked.extend(links.filter(|url| url.contains("headlamp")).map(|url| (panel["title"].clone(), url.to_owned())));
+            linked.extend(
+                links
+                    .filter(|url| url.contains("headlamp"))
+                    .map(|url| (panel["title"].clone(), url.to_owned())),
+            );
         }
     }
     let wanted = "https://headlamp.example/c/main/customresources/toolpolicies.toolgate.dev/${__data.fields.Namespace}/${__data.fields.Policy}?a=1&b=2";

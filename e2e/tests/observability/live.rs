@@ -230,7 +230,10 @@ fn expected(heard: &Heard) -> BTreeMap<&'static str, BTreeMap<String, f64>> {
         ("Verdicts", sums(heard, |_| true, &[2])),
         ("Tools", sums(heard, |_| true, &[1])),
         ("Refused share of each tool", shares(heard, 1)),
-        ("Rejected before a decision", BTreeMap::from([("unauthenticated".to_owned(), 2.0 * f64::from(ROUNDS))])),
+        (
+            "Rejected before a decision",
+            BTreeMap::from([("unauthenticated".to_owned(), 2.0 * f64::from(ROUNDS))]),
+        ),
         ("Failures by kind", BTreeMap::from([("unreachable".to_owned(), 2.0 * f64::from(OUTAGE))])),
         ("Gateways", one(1.0)),
         ("Gateways that refuse what came last", one(0.0)),
@@ -261,7 +264,8 @@ async fn means_what_it_says(scraper: &Scraper, asked: &Asked, expected: &BTreeMa
         .await
         .iter()
         .map(|sample| {
-            let labels = ["rule", "reason", "kind", "grant", "tool", "verdict"].map(|label| sample.label(label));
+            let labels =
+                ["rule", "reason", "kind", "grant", "tool", "verdict"].map(|label| sample.label(label));
             let named: Vec<&str> = labels.into_iter().filter(|label| !label.is_empty()).collect();
             (named.join(" "), sample.value)
         })

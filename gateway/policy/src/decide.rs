@@ -243,13 +243,15 @@ pub(crate) fn defined(
     definition: Option<Definition>,
 ) -> Result<(), Refusal> {
     let differs = |entry: &&&Entry| agrees(entry, definition).is_some_and(|agrees| agrees != Truth::True);
-    let differing = policies.iter().find_map(|consulted| {
-        consulted.entries.iter().find(differs).map(|entry| (consulted.policy, *entry))
-    });
+    let differing = policies
+        .iter()
+        .find_map(|consulted| consulted.entries.iter().find(differs).map(|entry| (consulted.policy, *entry)));
     let Some((policy, entry)) = differing else { return Ok(()) };
     let reason = match definition {
         Some(definition) => format!("{name} is defined in another way than was agreed to ({definition})"),
-        None => format!("{name} is allowed as it was agreed to, and the server does not say how it is defined"),
+        None => {
+            format!("{name} is allowed as it was agreed to, and the server does not say how it is defined")
+        }
     };
     Err(refusal(Outcome::Denied, policy, definitions_of(entry), reason))
 }

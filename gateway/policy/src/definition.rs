@@ -85,8 +85,7 @@ mod tests {
     fn the_digest_is_that_of_the_canonical_text() {
         let text = r#"{"description":"Moves \"a\" lead","inputSchema":{"a":1.0,"b":[true,null]},"name":"move_lead"}"#;
         let expected: [u8; 32] = Sha256::digest(text).into();
-        let as_it_came =
-            r#"{ "name": "move_lead", "_meta": {"v": 7}, "inputSchema": {"b": [true, null], "a": 1.0}, "description": "Moves \u0022a\u0022 lead" }"#;
+        let as_it_came = r#"{ "name": "move_lead", "_meta": {"v": 7}, "inputSchema": {"b": [true, null], "a": 1.0}, "description": "Moves \u0022a\u0022 lead" }"#;
         assert_eq!(of(as_it_came), Definition(expected));
         assert_eq!(Definition::parse(&of(text).to_string()), Some(Definition(expected)));
     }
@@ -111,7 +110,8 @@ mod tests {
     #[test]
     fn a_digest_has_64_lower_case_digits_and_no_other_text_does() {
         assert!(Definition::parse(&"0a".repeat(32)).is_some());
-        for bad in ["", &"0A".repeat(32), &"0a".repeat(31), &"0a".repeat(33), &format!("+{}", "a".repeat(63))] {
+        for bad in ["", &"0A".repeat(32), &"0a".repeat(31), &"0a".repeat(33), &format!("+{}", "a".repeat(63))]
+        {
             assert_eq!(Definition::parse(bad), None, "{bad:?}");
         }
     }

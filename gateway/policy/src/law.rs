@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use toolgate_crds::{DefaultAction, ServerRequest};
 
-use crate::condition::Truth;
 use crate::compile::{CertificateName, CompiledGrant, CompiledPolicy, Oidc, Subject};
+use crate::condition::Truth;
 use crate::decide;
 use crate::definition::Definition;
 use crate::identity::{ClientCertificate, Identity, ServiceAccount};
@@ -181,13 +181,7 @@ impl Law {
 
     /// Whether something that the server has is listed for a caller. Calls ask the same, so the two cannot disagree.
     /// `definition`: of a tool, how the server defines it.
-    pub fn lists(
-        &self,
-        caller: &Caller,
-        target: Target,
-        name: &str,
-        definition: Option<Definition>,
-    ) -> bool {
+    pub fn lists(&self, caller: &Caller, target: Target, name: &str, definition: Option<Definition>) -> bool {
         let policies = decide::consult(self.enforcing(caller), target, name);
         self.standing(caller).is_ok()
             && decide::visible(&policies, target, name).is_ok()
@@ -213,7 +207,8 @@ impl Law {
     pub fn agrees(&self, tool: &str, definition: Definition) -> bool {
         let policies = self.policies.iter().filter_map(|(_, compiled)| compiled.as_ref());
         let mut entries = policies.filter_map(|policy| policy.table(Target::Tool).of_exactly(tool));
-        entries.all(|entry| decide::agrees(entry, Some(definition)).is_none_or(|agrees| agrees == Truth::True))
+        entries
+            .all(|entry| decide::agrees(entry, Some(definition)).is_none_or(|agrees| agrees == Truth::True))
     }
 
     /// Whether nothing but a tool's definition is in the way of what a caller might call: to know another one could

@@ -16,7 +16,11 @@ const COUNTED: &str = "tools:
   z: {}";
 
 fn examined<'a>(court: &'a Court, caller: &Caller, name: &'a str) -> Option<Pending<'a>> {
-    match court.law.examine(caller, &Call { target: Target::Tool, name, arguments: None, definition: None }, None) {
+    match court.law.examine(
+        caller,
+        &Call { target: Target::Tool, name, arguments: None, definition: None },
+        None,
+    ) {
         Examined::Decided(_) => None,
         Examined::Pending(pending) => Some(pending),
     }

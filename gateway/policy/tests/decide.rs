@@ -357,7 +357,14 @@ allTools: {denyIf: [{path: args.y, op: exists}]}
         assert!(court.law.has_rule(policy, pointer), "{rule}");
     }
     assert_eq!(refused.len(), 9, "{refused:?}");
-    for gone in ["tools/ab/require/0", "tools/a*/require/1", "tools/ac/limits/d", "hide/stop_it", "tools/b/action", "x"] {
+    for gone in [
+        "tools/ab/require/0",
+        "tools/a*/require/1",
+        "tools/ac/limits/d",
+        "hide/stop_it",
+        "tools/b/action",
+        "x",
+    ] {
         assert!(!court.law.has_rule("p", gone), "{gone}");
     }
     assert!(!court.law.has_rule("q", "default"));

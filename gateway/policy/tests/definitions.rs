@@ -1,6 +1,4 @@
 //! A policy that agreed to some definitions of a tool lists and admits it as long as it is defined like that.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 #[path = "support/court.rs"]
 mod court;
 
@@ -18,11 +16,14 @@ hide: ['stop_*']
 ";
 
 fn filled(rules: &str) -> String {
-    rules.replace("'aa'", &format!("'{}'", "aa".repeat(32))).replace("'bb'", &format!("'{}'", "bb".repeat(32)))
+    rules
+        .replace("'aa'", &format!("'{}'", "aa".repeat(32)))
+        .replace("'bb'", &format!("'{}'", "bb".repeat(32)))
 }
 
+/// None for a text that is no digest's.
 fn definition(pair: &str) -> Option<Definition> {
-    Some(Definition::parse(&pair.repeat(32)).unwrap())
+    Definition::parse(&pair.repeat(32))
 }
 
 #[test]
@@ -45,7 +46,8 @@ fn a_tool_is_listed_and_called_only_as_it_was_agreed_to() {
 
 #[test]
 fn it_is_looked_at_before_conditions_and_after_denials_and_costs_nothing() {
-    let mut court = Court::of(&[("p", &filled(RULES)), ("q", "tools: {get_leads: {}, move_lead: {action: deny}}")]);
+    let mut court =
+        Court::of(&[("p", &filled(RULES)), ("q", "tools: {get_leads: {}, move_lead: {action: deny}}")]);
     court.definition = definition("cc");
     assert_eq!(court.call_with(1, "move_lead", "{}"), "denied q/tools/move_lead/action");
     court.amend(&[("p", &filled(RULES))]);
@@ -63,9 +65,11 @@ fn it_is_looked_at_before_conditions_and_after_denials_and_costs_nothing() {
 fn every_bound_policy_has_to_agree_and_one_that_only_watches_says_so() {
     let other = "tools: {move_lead: {definitions: ['bb']}}";
     let mut court = Court::of(&[("p", &filled(RULES)), ("q", &filled(other))]);
-    for (pair, told) in
-        [("aa", "denied q/tools/move_lead/definitions"), ("bb", "allowed"), ("cc", "denied p/tools/move_lead/definitions")]
-    {
+    for (pair, told) in [
+        ("aa", "denied q/tools/move_lead/definitions"),
+        ("bb", "allowed"),
+        ("cc", "denied p/tools/move_lead/definitions"),
+    ] {
         court.definition = definition(pair);
         assert_eq!(court.call_with(1, "move_lead", r#"{"id": 1}"#), told, "{pair}");
         assert_eq!(court.law.agrees("move_lead", definition(pair).unwrap()), pair == "bb");
@@ -101,8 +105,14 @@ fn what_was_agreed_to_is_said_of_one_tool_in_digests_and_once() {
         (many(9), vec!["spec.tools.t.definitions"]),
         ("tools: {t: {definitions: []}}".to_owned(), vec!["spec.tools.t.definitions"]),
         (format!("tools: {{t: {{definitions: ['{upper}']}}}}"), vec!["spec.tools.t.definitions[0]"]),
-        (format!("tools: {{t: {{definitions: ['{digest}', '{digest}']}}}}"), vec!["spec.tools.t.definitions[1]"]),
-        (format!("tools: {{'t*': {{action: allow, definitions: ['{digest}']}}}}"), vec!["spec.tools[\"t*\"].definitions"]),
+        (
+            format!("tools: {{t: {{definitions: ['{digest}', '{digest}']}}}}"),
+            vec!["spec.tools.t.definitions[1]"],
+        ),
+        (
+            format!("tools: {{'t*': {{action: allow, definitions: ['{digest}']}}}}"),
+            vec!["spec.tools[\"t*\"].definitions"],
+        ),
         (format!("prompts: {{t: {{definitions: ['{digest}']}}}}"), vec!["spec.prompts.t.definitions"]),
         (format!("allTools: {{definitions: ['{digest}']}}"), vec!["spec.allTools.definitions"]),
         (format!("tools: {{t: {{definition: ['{digest}']}}}}"), vec!["spec.tools.t.definition"]),

@@ -116,7 +116,14 @@ fn a_grant_that_opens_nothing_is_nobody() {
         assert_eq!(law.view(name, NOW.wall).expect("a view").lifeless, Some(why));
     }
     assert_eq!(explained(&law, "live", Target::Tool, "t", "{}").verdict.outcome, "allowed");
-    assert!(law.explain("nobody", &Call { target: Target::Tool, name: "t", arguments: None, definition: None }, NOW).is_none());
+    assert!(
+        law.explain(
+            "nobody",
+            &Call { target: Target::Tool, name: "t", arguments: None, definition: None },
+            NOW
+        )
+        .is_none()
+    );
     assert!(law.view("nobody", NOW.wall).is_none());
 }
 

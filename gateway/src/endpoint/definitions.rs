@@ -23,9 +23,9 @@ use crate::wire::sse::{Decoder, Frame};
 use crate::wire::upstream_message::UpstreamMessage;
 
 /// How long the server may take to list its tools, all pages together.
-pub const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(5);
 /// How many pages of its list are asked for.
-pub const PAGES_MAX: usize = 32;
+const PAGES_MAX: usize = 32;
 
 /// How the server defines a tool, if any policy wants to know.
 pub(super) async fn of(
@@ -124,7 +124,8 @@ async fn page(exchange: &Exchange, era: Era, id: &Id, response: Response<Reply>,
                     Frame::Comment(_) => None,
                 });
                 let answers = events.collect::<Vec<_>>();
-                let answer = answers.iter().find_map(|data| learned(exchange, era, id, data.as_bytes(), tool));
+                let answer =
+                    answers.iter().find_map(|data| learned(exchange, era, id, data.as_bytes(), tool));
                 if answer.is_some() {
                     return answer;
                 }

@@ -148,9 +148,7 @@ fn result(relay: &Relay, mut message: UpstreamMessage<'_>) -> Result<Vec<u8>, Un
             }
         }
         message.filter(list, |name| match list {
-            ListKind::Tools => {
-                law.lists(caller, Target::Tool, name, listed.get(name).copied().flatten())
-            }
+            ListKind::Tools => law.lists(caller, Target::Tool, name, listed.get(name).copied().flatten()),
             ListKind::Resources => law.lists(caller, Target::Resource, name, None),
             ListKind::ResourceTemplates => law.lists_template(caller, name),
             ListKind::Prompts => law.lists(caller, Target::Prompt, name, None),

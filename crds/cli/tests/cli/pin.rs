@@ -11,7 +11,7 @@ const ANSWER: &str = r#"{"jsonrpc": "2.0", "id": 1, "result": {"nextCursor": "b"
 ]}}"#;
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text).iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"))
 }
 
 fn move_lead() -> String {
@@ -36,7 +36,7 @@ fn what_is_printed_can_be_pasted_and_is_the_same_for_each_form_of_a_list() {
     }
     let policy = format!(
         "apiVersion: toolgate.dev/v1alpha1\nkind: ToolPolicy\nmetadata: {{name: p}}\nspec:\n  targetRefs: [{{kind: McpServer, name: kommo}}]\n{}",
-        wanted.lines().map(|line| format!("  {line}\n")).collect::<String>()
+        wanted.lines().fold(String::new(), |spec, line| format!("{spec}  {line}\n"))
     );
     assert_eq!(folder.check(policy).status, 0);
 }
@@ -48,7 +48,11 @@ fn pages_are_put_together_and_tools_can_be_picked() {
     folder.write("b.json", json!({"tools": [{"name": "get_lead"}]}).to_string());
     let run = folder.run(&["pin", "a.json", "b.json", "--tool", "get_lead", "--tool", "move_lead"]);
     assert_eq!(run.status, 0, "{}", run.stderr);
-    assert!(run.stdout.contains("get_lead") && run.stdout.contains(&move_lead()) && !run.stdout.contains("\"on\""));
+    assert!(
+        run.stdout.contains("get_lead")
+            && run.stdout.contains(&move_lead())
+            && !run.stdout.contains("\"on\"")
+    );
 }
 
 #[test]

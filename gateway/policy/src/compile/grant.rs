@@ -11,6 +11,7 @@ use toolgate_crds::{
 };
 
 use super::ANONYMOUS;
+use crate::digest::digest;
 use crate::identity::{Identity, ServiceAccount};
 
 /// The longest name of a claim, and the longest value, in bytes.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use toolgate_crds::{McpServerSpec, ToolGrantSpec, ToolPolicySpec};
 use toolgate_policy::{
-    Bundle, Call, Caller, Candidate, Counters, Credential, Decision, Definition, Inputs, Law, Now, Refusal, Rendered,
-    Target, Verdict, compile, json, render,
+    Bundle, Call, Caller, Candidate, Counters, Credential, Decision, Definition, Inputs, Law, Now, Refusal,
+    Rendered, Target, Verdict, compile, json, render,
 };
 
 pub(crate) fn object(kind: &str, name: &str, generation: i64, spec: &str) -> Value {
@@ -66,7 +66,12 @@ impl Court {
     }
 
     pub(crate) fn at(server: &Candidate<McpServerSpec>, policies: &[(&str, &str)]) -> Self {
-        Self { law: law(server, policies), counters: Counters::new(), now: Duration::from_hours(1), definition: None }
+        Self {
+            law: law(server, policies),
+            counters: Counters::new(),
+            now: Duration::from_hours(1),
+            definition: None,
+        }
     }
 
     pub(crate) fn amend(&mut self, policies: &[(&str, &str)]) {
