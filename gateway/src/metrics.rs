@@ -1,5 +1,6 @@
 //! Every metric of the gateway, in one place. Labels come from closed or declared sets.
 
+mod families;
 mod family;
 mod limits;
 mod rejected;
@@ -21,6 +22,7 @@ use crate::identity::InvalidToken;
 use crate::in_force::InForce;
 use crate::slots::Kind;
 
+use families::families;
 use family::{Family, Room};
 use limits::Limits;
 
@@ -363,31 +365,7 @@ impl Metrics {
     }
 }
 
-type Families = (Family<4>, Family<4>, Family<5>, Family<4>);
-
-/// The counters that policies, grants and servers have a say in.
-fn families(
-    counters: impl Fn(&str, &str, &[&str]) -> Result<IntCounterVec, prometheus::Error>,
-    room: &Arc<Room>,
-) -> Result<Families, prometheus::Error> {
-    let calls = counters("toolgate_tool_calls_total", CALLS, &["server", "tool", "grant", "verdict"])?;
-    let requests = counters("toolgate_requests_total", REQUESTS, &["server", "method", "grant", "verdict"])?;
-    let audits = &["server", "policy", "tool", "grant", "verdict"];
-    let audits = counters("toolgate_audit_verdicts_total", AUDITS, audits)?;
-    let refusals = counters("toolgate_refusals_total", REFUSALS, &["server", "policy", "rule", "verdict"])?;
-    Ok((
-        Family::new(calls, [false, true, true, false], room.clone()),
-        Family::new(requests, [false, false, true, false], room.clone()),
-        Family::new(audits, [false, true, true, true, false], room.clone()),
-        Family::new(refusals, [false, true, true, false], room.clone()),
-    ))
-}
-
-const CALLS: &str = "Tool calls by what was decided of them. Every decision is counted once.";
-const REQUESTS: &str = "Requests for resources, prompts, completions and tasks by what was decided of them.";
 const FOLDED: &str = "Decisions counted under _other because there are as many series as there may be.";
-const AUDITS: &str = "What policies in audit mode would have said of tool calls.";
-const REFUSALS: &str = "What was refused, by the rule that refused it.";
 const DROPPED: &str = "Lines of the audit trail that could not be written in time.";
 const LOG_DROPPED: &str = "Lines of the log that could not be written in time.";
 const SPANS_DROPPED: &str = "Spans that the collector of traces did not take in time.";

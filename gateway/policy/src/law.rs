@@ -1,5 +1,7 @@
 //! The law: a compiled bundle. It is immutable and swapped whole; a request sees one of them.
 
+mod rules;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +11,6 @@ use jiff::Timestamp;
 use toolgate_crds::{DefaultAction, ServerRequest};
 
 use crate::compile::{CertificateName, CompiledGrant, CompiledPolicy, Oidc, Subject};
-use crate::condition::Truth;
 use crate::decide;
 use crate::definition::Definition;
 use crate::identity::{ClientCertificate, Identity, ServiceAccount};
@@ -186,39 +187,6 @@ impl Law {
         self.standing(caller).is_ok()
             && decide::visible(&policies, target, name).is_ok()
             && decide::defined(&policies, name, definition).is_ok()
-    }
-
-    /// Whether a rule is in force, or is none of a policy's but the want of one.
-    pub fn has_rule(&self, policy: &str, pointer: &str) -> bool {
-        let named = self.policies.iter().find(|(name, _)| **name == *policy);
-        match named {
-            Some((_, Some(compiled))) => compiled.has_rule(pointer),
-            Some((_, None)) => true,
-            None => policy.is_empty() || self.void.as_ref().is_some_and(|rule| rule.policy == policy),
-        }
-    }
-
-    /// Whether any policy agrees to some definitions of a tool only, so that its definition has to be known.
-    pub fn pins(&self, tool: &str) -> bool {
-        self.pinned.contains(tool)
-    }
-
-    /// Whether all policies agree to a definition of a tool.
-    pub fn agrees(&self, tool: &str, definition: Definition) -> bool {
-        let policies = self.policies.iter().filter_map(|(_, compiled)| compiled.as_ref());
-        let mut entries = policies.filter_map(|policy| policy.table(Target::Tool).of_exactly(tool));
-        entries
-            .all(|entry| decide::agrees(entry, Some(definition)).is_none_or(|agrees| agrees == Truth::True))
-    }
-
-    /// Whether nothing but a tool's definition is in the way of what a caller might call: to know another one could
-    /// change what is decided.
-    pub fn misses_definition(&self, caller: &Caller, tool: &str, definition: Option<Definition>) -> bool {
-        let policies = decide::consult(self.enforcing(caller), Target::Tool, tool);
-        let call = decide::Call { target: Target::Tool, name: tool, arguments: None, definition };
-        self.standing(caller).is_ok()
-            && decide::mentionable(&policies, &call).is_ok()
-            && decide::defined(&policies, tool, definition).is_err()
     }
 
     /// Whether a URI template that the server has is listed for a caller: where it is written literally, or everything

@@ -111,7 +111,7 @@ fn what_was_agreed_to_is_said_of_one_tool_in_digests_and_once() {
         ),
         (
             format!("tools: {{'t*': {{action: allow, definitions: ['{digest}']}}}}"),
-            vec!["spec.tools[\"t*\"].definitions"],
+            vec!["spec.tools.t*.definitions"],
         ),
         (format!("prompts: {{t: {{definitions: ['{digest}']}}}}"), vec!["spec.prompts.t.definitions"]),
         (format!("allTools: {{definitions: ['{digest}']}}"), vec!["spec.allTools.definitions"]),

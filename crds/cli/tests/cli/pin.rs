@@ -23,7 +23,7 @@ fn what_is_printed_can_be_pasted_and_is_the_same_for_each_form_of_a_list() {
     let folder = Folder::new();
     let on = digest(r#"{"inputSchema":{"a":2.0,"b":1},"name":"on"}"#);
     let wanted = format!(
-        "tools:\n  move_lead:\n    definitions:\n      - \"{}\"\n  \"on\":\n    definitions:\n      - \"{on}\"\n",
+        "tools:\n  \"move_lead\":\n    definitions:\n      - \"{}\"\n  \"on\":\n    definitions:\n      - \"{on}\"\n",
         move_lead()
     );
     let answer: serde_json::Value = serde_json::from_str(ANSWER).unwrap();
