@@ -6,7 +6,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use crate::digest::digest;
-use crate::json::{Json, Object, to_bytes, write_string};
+use crate::json::{Json, to_bytes};
 
 /// The member of a tool that says nothing of it to whoever calls it, and that may differ from answer to answer.
 const META: &str = "_meta";
@@ -19,12 +19,12 @@ pub struct Definition([u8; 32]);
 impl Definition {
     /// The digest of one entry of a list of tools.
     pub fn of(tool: &Json<'_>) -> Self {
-        let mut text = Vec::new();
-        match tool {
-            Json::Object(tool) => write_members(tool, |key| key != META, &mut text),
-            other => write(other, &mut text),
+        let mut tool = tool.clone();
+        if let Some(tool) = tool.as_object_mut() {
+            tool.remove(META);
         }
-        Self(Sha256::digest(text).into())
+        tool.sort();
+        Self(Sha256::digest(to_bytes(&tool)).into())
     }
 
     /// Reads 64 lower-case hexadecimal digits.
@@ -37,39 +37,6 @@ impl fmt::Display for Definition {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
     }
-}
-
-// As deep as a document that was parsed, which is bounded.
-fn write(value: &Json<'_>, out: &mut Vec<u8>) {
-    match value {
-        Json::Array(items) => {
-            out.push(b'[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                write(item, out);
-            }
-            out.push(b']');
-        }
-        Json::Object(object) => write_members(object, |_| true, out),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => out.extend(to_bytes(value)),
-    }
-}
-
-fn write_members(object: &Object<'_>, wanted: impl Fn(&str) -> bool, out: &mut Vec<u8>) {
-    let mut members: Vec<_> = object.iter().filter(|(key, _)| wanted(key)).collect();
-    members.sort_unstable_by_key(|(key, _)| *key);
-    out.push(b'{');
-    for (index, (key, value)) in members.into_iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write_string(key, out);
-        out.push(b':');
-        write(value, out);
-    }
-    out.push(b'}');
 }
 
 #[cfg(test)]

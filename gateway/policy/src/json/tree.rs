@@ -133,6 +133,18 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// Puts the members of every object in it in the order of their keys' bytes.
+    pub fn sort(&mut self) {
+        match self {
+            Self::Array(items) => items.iter_mut().for_each(Self::sort),
+            Self::Object(object) => {
+                object.members.sort_by(|(left, _), (right, _)| left.cmp(right));
+                object.members.iter_mut().for_each(|(_, value)| value.sort());
+            }
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) => {}
+        }
+    }
+
     /// The same tree without a hold on the document.
     pub fn into_owned(self) -> Json<'static> {
         match self {
