@@ -307,12 +307,18 @@ fn only_the_operator_of_this_release_writes_bundles() {
     };
     assert_eq!(
         operator(&[]),
-        "request.userInfo.username == 'system:serviceaccount:guards:guard-toolgate-operator'"
+        "request.userInfo.username in ['system:serviceaccount:guards:guard-toolgate-operator']"
     );
     assert_eq!(
         operator(&["serviceAccount.name=warden"]),
-        "request.userInfo.username == 'system:serviceaccount:guards:warden'"
+        "request.userInfo.username in ['system:serviceaccount:guards:warden']"
     );
+    assert_eq!(
+        operator(&["serviceAccount.name=warden", "admission.operators={shop/second-operator}"]),
+        "request.userInfo.username in ['system:serviceaccount:guards:warden', \
+         'system:serviceaccount:shop:second-operator']"
+    );
+    assert!(template(&helm, &["admission.operators={second-operator}"]).is_err(), "it needs a namespace");
 }
 
 #[test]

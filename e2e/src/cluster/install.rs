@@ -144,6 +144,18 @@ impl<'c> Operator<'c> {
         acted
     }
 
+    /// Does something while the operator of another release, `namespace/name`, may write bundles beside this one.
+    ///
+    /// # Errors
+    ///
+    /// If it fails, or if the release cannot be upgraded.
+    pub fn admitting(&self, other: &str, act: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        self.upgrade(&[&format!("admission.operators={{{other}}}")])?;
+        let acted = act();
+        self.upgrade(&[])?;
+        acted
+    }
+
     fn until_admission_is(&self, word: &str, lets_in: bool) -> Result<(), Error> {
         let dry = ["create", "--dry-run=server", "--filename", "-"];
         for object in UNKNOWN_KEYS {

@@ -16,16 +16,23 @@ const OBJECTS: &str = "events,mcpservers,toolpolicies,toolgrants,configmaps,depl
 
 pub(crate) fn no_secret_is_told(world: &World<'_>, name: &str) -> Result<(), Error> {
     let stage = world.stage(name)?;
-    let wrong = json!({"stringData": {"authorization": format!("Bearer {CREDENTIAL}")}}).to_string();
-    stage.kubectl.run(&["patch", "secret", "kommo-mcp", "--type", "merge", "--patch", &wrong])?;
     stage.apply_samples()?;
     let caller = stage.caller()?;
     let arguments = json!({"query": ARGUMENT, "id": ARGUMENT});
+    caller.expect("update_lead", &arguments, Outcome::Denied)?;
+    caller.expect("no_such_tool", &arguments, Outcome::Unknown)?;
+    caller.call("get_leads", &arguments)?;
+
+    let secret = format!("--from-literal=authorization=Bearer {CREDENTIAL}");
+    stage.kubectl.run(&["create", "secret", "generic", "wrong", &secret])?;
+    let header = json!({"name": "Authorization", "secretKeyRef": {"name": "wrong", "key": "authorization"}});
+    let wrong = json!({"spec": {"upstream": {"headers": [header]}}}).to_string();
+    stage.kubectl.run(&["patch", SERVER, "--type", "merge", "--patch", &wrong])?;
+    stage.kubectl.run(&["rollout", "status", "deployment/kommo-toolgate", "--timeout=90s"])?;
+    eventually("the gateway before is gone", || Ok(stage.gateways()?.len() == 1))?;
     for _ in 0..REFUSALS {
         caller.expect("get_leads", &arguments, Outcome::Failed)?;
     }
-    caller.expect("update_lead", &arguments, Outcome::Denied)?;
-    caller.expect("no_such_tool", &arguments, Outcome::Unknown)?;
     let told = || stage.kubectl.run(&["get", "events", "--output", "json"]);
     eventually("an Event tells that the server refuses the credential", || {
         Ok(told()?.contains("CredentialRefused"))
