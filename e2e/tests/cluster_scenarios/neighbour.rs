@@ -32,8 +32,8 @@ pub(crate) fn a_second_release_keeps_to_its_namespaces(world: &World<'_>, name: 
         let patch = json!({"spec": {"counters": counters, "gateway": {"replicas": GATEWAYS}}}).to_string();
         watched.kubectl.run(&["patch", SERVER, "--type", "merge", "--patch", &patch])?;
         eventually("as many gateways serve and count in the chart's store", || {
-            let path = ".status.conditions[?(@.type==\"CountersAvailable\")].status";
-            Ok(watched.kubectl.value(SERVER, path)? == "True" && watched.gateways()?.len() == GATEWAYS)
+            let condition = ".status.conditions[?(@.type==\"CountersAvailable\")].status";
+            Ok(watched.kubectl.value(SERVER, condition)? == "True" && watched.gateways()?.len() == GATEWAYS)
         })?;
         watched.kubectl.wait("condition=Programmed", &[POLICY])?;
         watched.caller()?.expect("get_leads", &json!({}), Outcome::Allowed)?;
