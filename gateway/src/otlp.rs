@@ -79,34 +79,47 @@ impl Collector {
         Ok(Self { client, uri: base.below(path)? })
     }
 
-    /// Sends one request, and waits for the answer [`DEADLINE`] at most.
+    /// Sends one request, and waits for the answer [`DEADLINE`] at most. Answers how much of it the collector says that it
+    /// will never take.
     ///
     /// # Errors
-    /// When the collector does not take it.
-    pub async fn post(&self, body: &Value) -> Result<(), Refused> {
+    /// When the collector does not take any of it.
+    pub async fn post(&self, body: &Value) -> Result<u64, Refused> {
         let late = || Refused { text: "the collector does not answer in time".to_owned(), later: true };
         tokio::time::timeout(DEADLINE, self.there_and_back(body)).await.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn there_and_back(&self, body: &Value) -> Result<(), Refused> {
-        let later = |text| Refused { text, later: true };
+    async fn there_and_back(&self, body: &Value) -> Result<u64, Refused> {
         let mut request = Request::new(Full::new(Bytes::from(body.to_string())));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let response = self.client.request(request).await.map_err(|error| later(upstream::chain(&error)))?;
+        let later = |error| Refused { text: upstream::chain(&error), later: true };
+        let response = self.client.request(request).await.map_err(later)?;
         let status = response.status();
-        // Read to the end, so that the connection can be used again.
+        // Read to the end, so that the connection can be used again. What was taken was taken, whatever it says of it.
         let read = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        match (status.is_success(), read) {
-            (true, Ok(_)) => Ok(()),
-            (true, Err(error)) => Err(later(error.to_string())),
-            (false, _) => {
-                let later = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-                Err(Refused { text: format!("the collector answers {status}"), later })
-            }
+        if status.is_success() {
+            return Ok(read.map_or(0, |read| rejected(&read.to_bytes())));
         }
+        Err(Refused { text: format!("the collector answers {status}"), later: LATER.contains(&status) })
     }
+}
+
+/// What OTLP says that may be sent again.
+const LATER: [StatusCode; 4] = [
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::BAD_GATEWAY,
+    StatusCode::SERVICE_UNAVAILABLE,
+    StatusCode::GATEWAY_TIMEOUT,
+];
+
+// Of a request that was taken in part. Numbers of 64 bits are texts in this JSON, as a rule.
+fn rejected(answer: &[u8]) -> u64 {
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    let counts = ["rejectedSpans", "rejectedLogRecords"].map(|member| &answer["partialSuccess"][member]);
+    let number = |count: &Value| count.as_u64().or_else(|| count.as_str()?.parse().ok());
+    counts.into_iter().filter_map(number).sum()
 }
 
 /// Who says what goes to a collector.
@@ -133,6 +146,19 @@ impl fmt::Debug for Collector {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_taken_in_part_is_told_as_a_number_or_as_a_text() {
+        for (answer, count) in [
+            ("", 0),
+            ("{}", 0),
+            (r#"{"partialSuccess": {}}"#, 0),
+            (r#"{"partialSuccess": {"rejectedLogRecords": "3"}}"#, 3),
+            (r#"{"partialSuccess": {"rejectedSpans": 2}}"#, 2),
+        ] {
+            assert_eq!(rejected(answer.as_bytes()), count, "{answer}");
+        }
+    }
 
     #[test]
     fn a_collector_is_a_plain_url() {

@@ -35,7 +35,7 @@ pub struct Settings {
     #[arg(long, env = "TOOLGATE_GATEWAY_ADMIN_PEERS", value_parser = admin_peers, default_value = "[]")]
     pub gateway_admin_peers: AdminPeers,
     /// The collector that the gateways' spans go to by OTLP over HTTP; they trace nothing when it is empty.
-    #[arg(long, env = "TOOLGATE_GATEWAY_TRACES", default_value = "")]
+    #[arg(long, env = "TOOLGATE_GATEWAY_TRACES", value_parser = traces, default_value = "")]
     pub gateway_traces: String,
     /// Gateways refuse servers and issuers in private networks.
     #[arg(long, env = "TOOLGATE_GATEWAY_REFUSE_PRIVATE_ADDRESSES")]
@@ -82,10 +82,22 @@ pub enum PullPolicy {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AdminPeers(Vec<NetworkPolicyPeer>);
 
+// As strict as a gateway that is started with it.
+fn is_collector(text: &str) -> bool {
+    let rest = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    let authority = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"@?#\\\"<>^`{|}".contains(&byte);
+    !authority.is_empty() && !authority.starts_with(':') && text.bytes().all(is_plain)
+}
+
+fn traces(text: &str) -> Result<String, &'static str> {
+    let known = text.is_empty() || is_collector(text);
+    known.then(|| text.to_owned()).ok_or("must be the URL of a collector, such as http://collector:4318")
+}
+
 // A file would be one of a pod that is gone tomorrow.
 fn audit(text: &str) -> Result<String, &'static str> {
-    let collector = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
-    let known = matches!(text, "stdout" | "off") || collector;
+    let known = matches!(text, "stdout" | "off") || is_collector(text);
     known
         .then(|| text.to_owned())
         .ok_or("must be stdout, off, or the URL of a collector, such as http://collector:4318")
@@ -191,9 +203,16 @@ mod tests {
         assert_eq!(gateways.admin_peers.len(), 1);
         let broken = ["toolgate-operator", "--gateway-image=a", "--gateway-admin-peers={}"];
         assert!(Settings::try_parse_from(broken).is_err());
-        for (audit, is_one) in
-            [("stdout", true), ("https://collector", true), ("stderr", false), ("/a/file", false)]
-        {
+        for (audit, is_one) in [
+            ("stdout", true),
+            ("https://collector", true),
+            ("http://collector:4318/otlp", true),
+            ("stderr", false),
+            ("/a/file", false),
+            ("http://", false),
+            ("http://user:secret@collector", false),
+            ("http://collector?x", false),
+        ] {
             let flag = format!("--gateway-audit={audit}");
             assert_eq!(
                 Settings::try_parse_from(["toolgate-operator", "--gateway-image=a", &flag]).is_ok(),

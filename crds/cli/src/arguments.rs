@@ -180,9 +180,11 @@ pub(crate) struct Explain {
 
 /// Prints the definitions of tools as a server lists them now, to be pasted into a ToolPolicy.
 ///
-/// It reads answers to tools/list, as a client shows them: the whole answer, its result, or the list itself. Read them,
-/// before you agree to them: the policy then lists and calls these tools only as long as they are defined like this.
-/// `_meta` is no part of a definition, and neither are the order of members and white space.
+/// It reads answers to tools/list as the server gives them, such as by `curl`, for a client that reads them may write them
+/// in another way: the whole answer, its result, or the list itself. A server may word a tool in several ways for several
+/// revisions of the protocol: pin it for each that agents speak. Read the definitions before you agree to them: the policy
+/// then lists and calls these tools only as long as they are defined like this. `_meta` is no part of a definition and does
+/// not pass, and the order of members and white space do not matter.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit status: 0 printed, 2 wrong usage or something that cannot be read.")]
 pub(crate) struct Pin {

@@ -1,5 +1,6 @@
 //! What a server lists as its tools: an answer to `tools/list`, as a client or `curl` shows it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use toolgate_policy::Definition;
@@ -18,7 +19,7 @@ pub(crate) enum Unlisted {
     NoList(String),
     #[error("{0}: has an entry without a name")]
     NoName(String),
-    #[error("{0} is there twice, with two definitions")]
+    #[error("{0} is there twice")]
     Twice(String),
 }
 
@@ -31,7 +32,12 @@ pub(crate) fn definitions(paths: &[PathBuf]) -> Result<Vec<(String, Definition)>
     for path in paths {
         let source = if path.as_os_str() == "-" { Source::Stdin } else { Source::File(path.clone()) };
         let text = sources::read(&source).map_err(|unread| Unlisted::Unread(source.to_string(), unread))?;
+        let mut page = BTreeSet::new();
         for (name, definition) in of_text(&source.to_string(), &text)? {
+            // A gateway would not know which one is meant.
+            if !page.insert(name.clone()) {
+                return Err(Unlisted::Twice(name));
+            }
             match found.iter().find(|(known, _)| *known == name) {
                 None => found.push((name, definition)),
                 Some((_, known)) if *known == definition => {}

@@ -101,6 +101,8 @@ impl Connection<'_> {
             .without("authorization")
             .instead("content-type", kind)
             .instead("accept", "application/json");
+        // The proxy serves no other name.
+        let request = request.with("host", &self.api.address.to_string());
         self.socket.send(&request.bytes()).await.map_err(broken)?;
         let answer = self.socket.answer().await.map_err(broken)?;
         promise(answer.status < 300, || format!("{method} {target}: {} {}", answer.status, answer.text()))?;

@@ -28,5 +28,5 @@ pub(super) fn measure(operator: &Operator<'_>, cluster: &Cluster, rest: Duration
         Ok(since.elapsed() >= STILLNESS)
     })?;
     thread::sleep(rest);
-    Ok(json!({"seconds": rest.as_secs(), "writes": writes()? - last}))
+    Ok(json!({"seconds": rest.as_secs(), "writes": writes()?.saturating_sub(last)}))
 }

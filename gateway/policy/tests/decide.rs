@@ -368,4 +368,9 @@ allTools: {denyIf: [{path: args.y, op: exists}]}
         assert!(!court.law.has_rule("p", gone), "{gone}");
     }
     assert!(!court.law.has_rule("q", "default"));
+    court.amend(&[("p", &rules.replace("ab: {action: deny}", "ab: {}"))]);
+    assert!(!court.law.has_rule("p", "tools/ab/action"), "it denies nothing any more");
+    let server = server("upstream: {url: 'http://crm:3001/mcp'}\nrequiredPolicies: [p]");
+    let void = Court::at(&server, &[("p", &format!("mode: audit\n{rules}"))]);
+    assert!(void.law.has_rule("p", "required"), "one that only watches is as good as missing");
 }

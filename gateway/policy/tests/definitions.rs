@@ -82,14 +82,18 @@ fn every_bound_policy_has_to_agree_and_one_that_only_watches_says_so() {
 }
 
 #[test]
-fn a_definition_is_missed_only_where_nothing_else_is_in_the_way() {
+fn a_definition_is_wanted_where_the_name_alone_refuses_nothing() {
     let court = Court::of(&[("p", &filled(RULES))]);
-    let misses = |tool: &str, defined| court.law.misses_definition(&court.caller(1), tool, defined);
+    let wants = |court: &Court, tool: &str| court.law.wants_definition(&court.caller(1), tool);
     assert!(court.law.pins("move_lead") && !court.law.pins("get_leads"));
-    assert!(misses("move_lead", None) && misses("move_lead", definition("cc")));
-    assert!(!misses("move_lead", definition("aa")) && !misses("get_leads", None) && !misses("stop_it", None));
+    assert!(wants(&court, "move_lead") && !wants(&court, "get_leads") && !wants(&court, "stop_it"));
+    assert!(court.law.decides_by_definition(&court.caller(1), "move_lead"));
     let denied = Court::of(&[("p", &filled("tools: {move_lead: {action: deny, definitions: ['aa']}}"))]);
-    assert!(!denied.law.misses_definition(&denied.caller(1), "move_lead", None));
+    assert!(!wants(&denied, "move_lead"));
+    let watched = filled("mode: audit\ntools: {move_lead: {definitions: ['aa']}}");
+    let watched = Court::of(&[("p", "tools: {move_lead: {}}"), ("q", &watched)]);
+    assert!(wants(&watched, "move_lead"), "who watches wants to know, too");
+    assert!(!watched.law.decides_by_definition(&watched.caller(1), "move_lead"));
 }
 
 #[test]

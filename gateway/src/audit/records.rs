@@ -42,13 +42,13 @@ impl Records {
         Ok(Self { collector: Collector::new(base, "/v1/logs")?, runtime, omitted: 0, lost })
     }
 
-    // Until it is taken, or never will be. None: it was taken.
-    fn send(&self, body: &Value) -> Option<String> {
+    // Until it is taken, or never will be: how much of it was not, and why.
+    fn send(&self, body: &Value, lines: u64) -> (u64, String) {
         let mut failing = false;
         loop {
             match self.runtime.block_on(self.collector.post(body)) {
-                Ok(()) => return None,
-                Err(refused) if !refused.later => return Some(refused.text),
+                Ok(rejected) => return (rejected.min(lines), "it takes only a part".to_owned()),
+                Err(refused) if !refused.later => return (lines, refused.text),
                 Err(refused) if !failing => tracing::error!(%refused, "the audit trail cannot be sent"),
                 Err(_) => {}
             }
@@ -69,13 +69,13 @@ impl Sink<Entry> for Records {
             Entry { time: jiff::Timestamp::now(), correlation: None, place: None, who: None, event }
         });
         let records: Vec<Value> = told.iter().chain(entries.iter()).flat_map(records).collect();
-        if let Some(text) = self.send(&body(&records)) {
-            let lost = entries.iter().map(Entry::lines).sum::<u64>();
-            tracing::error!(lost, "the collector will not take decisions of the audit trail: {text}");
-            self.omitted += lost;
+        let lines = entries.iter().map(Entry::lines).sum::<u64>();
+        let (lost, why) = self.send(&body(&records), lines);
+        // What was told of before it is lost too, if all of it is.
+        self.omitted = if lost == lines && told.is_some() { self.omitted + lost } else { lost };
+        if lost > 0 {
             self.lost.fetch_add(lost, Ordering::Relaxed);
-        } else {
-            self.omitted = 0;
+            tracing::error!(lost, "the collector will not take decisions of the audit trail: {why}");
         }
     }
 }

@@ -16,7 +16,8 @@ use crate::wire::message::{Message, Outcome, Request, Response as Answered};
 use crate::wire::method::{Method, ServerRequest};
 use crate::wire::rounds;
 
-/// A request about a task: only its owner's, and only while the tool that it runs could be called.
+/// A request about a task: only its owner's, and only while the tool that it runs could be called. (Whatever
+/// becomes of the tool's definition: a task that began is answered to its end.)
 ///
 /// # Errors
 /// When it names no task of this caller's, or is not served.

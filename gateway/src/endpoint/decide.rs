@@ -95,7 +95,7 @@ async fn tool_call(
         .map_err(|error| reject(Rejected::Malformed, answer::invalid_params(id, &error.to_string())))?;
     // A session that is not the caller's must not cost him anything, so it is looked at before the decision.
     let session = forward::session(&exchange, outgoing.headers, era, Some(id))?;
-    let definition = definitions::of(&exchange, outgoing, session.as_deref(), call.name).await;
+    let definition = definitions::of(&exchange, outgoing, session.as_deref(), (id, call.name)).await?;
     let asked = Call { target: Target::Tool, name: call.name, arguments: call.arguments, definition };
     let examined = examine(&exchange, &asked);
     // Of a tool that he may not call, a caller must not hear what its schema says, nor that it has one; and what is

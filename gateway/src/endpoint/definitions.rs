@@ -1,6 +1,7 @@
-//! Asks the server how it defines a tool, where a policy agrees to some definitions only and nobody listed it yet.
+//! Asks the server how it defines its tools, where a policy agrees to some definitions only.
 //!
-//! It is asked as the caller whose call waits for it: in his session, in his revision. Nothing of the answer reaches him.
+//! It is asked in the session and the revision of the caller whose call waits for it, and with nothing else of his. Nothing
+//! of the answer reaches him. A server that does not answer is a failure of the server's, and no verdict.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -13,91 +14,116 @@ use toolgate_policy::json::{Json, Object};
 use toolgate_policy::{Definition, Passage};
 
 use super::forward::{self, Exchange, Outgoing, Sent};
-use crate::relay::ANSWER_BYTES_MAX;
+use super::{Rejection, reject};
+use crate::definitions::{Listed, read};
+use crate::metrics::Rejected;
+use crate::relay::{ANSWER_BYTES_MAX, refused_by_server};
 use crate::upstream::Reply;
+use crate::wire::answer::{self, Answer};
 use crate::wire::content::Media;
 use crate::wire::era::{Agreed, Era};
-use crate::wire::message::{Id, Message, Request};
+use crate::wire::message::{CLIENT_CAPABILITIES_KEY, Id, Message, PROTOCOL_VERSION_KEY, Request};
 use crate::wire::method::ListKind;
 use crate::wire::sse::{Decoder, Frame};
 use crate::wire::upstream_message::UpstreamMessage;
 
-/// How long the server may take to list its tools, all pages together.
+/// How long a call waits for the server's list of tools, all pages together.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// How many pages of its list are asked for.
+/// How many pages the list may have; of a longer one nothing is known.
 const PAGES_MAX: usize = 32;
+/// What a caller hears of a server that does not list its tools.
+const SILENT: &str = "the server does not say how it defines its tools";
 
-/// How the server defines a tool, if any policy wants to know.
+/// How the server defines a tool, if a policy that binds the caller wants to know.
+///
+/// # Errors
+/// The server could not be asked, and without it the call cannot be decided.
 pub(super) async fn of(
     exchange: &Exchange,
     outgoing: Outgoing<'_>,
     session: Option<&str>,
-    tool: &str,
-) -> Option<Definition> {
+    (id, tool): (&Id, &str),
+) -> Result<Option<Definition>, Rejection> {
     let Exchange { gateway, in_force, caller, .. } = exchange;
-    if !in_force.law.pins(tool) {
-        return None;
+    let law = &in_force.law;
+    if !law.wants_definition(caller, tool) {
+        return Ok(None);
     }
+    let definitions = &gateway.definitions;
+    definitions.about(&in_force.bundle.server.uid, &in_force.upstream);
     let version = outgoing.agreed.era.version();
-    let known = || gateway.definitions.of(version, tool);
-    let is_needed = || in_force.law.misses_definition(caller, tool, known());
-    if is_needed() {
-        let pages = async {
-            if tokio::time::timeout(DEADLINE, pages(exchange, outgoing, session, tool)).await.is_err() {
-                tracing::warn!(tool, "the server did not list its tools in time");
-            }
+    let known = || definitions.of(law, version, tool);
+    let asking = async {
+        let _alone = definitions.asking.lock().await;
+        // Somebody may have been faster.
+        if known().is_none() {
+            let listed = pages(exchange, outgoing, session, id).await?;
+            definitions.learn(law, version, listed);
+        }
+        Ok(())
+    };
+    if known().is_none() {
+        let late = || Err(Box::new(answer::bad_gateway(Some(id), SILENT)));
+        let asked: Result<(), Box<Answer>> = match gateway.counters.paused(&gateway.clock) {
+            Some(wait) => Err(Box::new(answer::unavailable(Some(id), SILENT, wait.as_secs() + 1))),
+            None => tokio::time::timeout(DEADLINE, asking).await.unwrap_or_else(|_| late()),
         };
-        gateway.definitions.ask(version, tool, is_needed, pages).await;
+        match asked {
+            // A policy that only watches is no reason to refuse.
+            Err(answer) if law.decides_by_definition(caller, tool) => {
+                tracing::warn!(tool, "{SILENT}");
+                return Err(reject(Rejected::Unavailable, *answer));
+            }
+            _ => {}
+        }
     }
-    known()
+    Ok(known().and_then(|seen| seen.definition()))
 }
 
-// Until the tool is found.
-async fn pages(exchange: &Exchange, outgoing: Outgoing<'_>, session: Option<&str>, tool: &str) {
-    let (mut cursor, era) = (None, outgoing.agreed.era);
-    for _ in 0..PAGES_MAX {
-        let id = Id::String(format!("toolgate-{}", exchange.correlation.request));
+async fn pages(
+    exchange: &Exchange,
+    outgoing: Outgoing<'_>,
+    session: Option<&str>,
+    of: &Id,
+) -> Result<Listed, Box<Answer>> {
+    let (mut listed, mut cursor, era) = (Listed::new(), None, outgoing.agreed.era);
+    for number in 1..=PAGES_MAX {
+        let id = Id::String(format!("toolgate-{}-{number}", exchange.correlation.request));
         let message = Message::Request(Request {
             id: id.clone(),
             method: Cow::Borrowed("tools/list"),
-            params: params(outgoing.message, cursor),
+            params: params(era, cursor),
         });
         let agreed = Agreed { era, parameters: Vec::new() };
         let asked = Outgoing { message: &message, agreed: &agreed, ..outgoing };
         let text = Bytes::from(message.to_bytes());
-        let sent = Sent::Message(asked, &text);
-        let Ok(request) = forward::build(exchange, HttpMethod::POST, sent, session) else { return };
+        let request = forward::build(exchange, HttpMethod::POST, Sent::Message(asked, &text), session)?;
         let permit = exchange.in_force.law.pass(&exchange.caller, Passage::List);
-        let response = match exchange.gateway.client.send(permit, request).await {
-            Ok(response) => response,
-            Err(failure) => {
-                forward::failed(exchange, failure, None);
-                return;
+        let answered = exchange.gateway.client.send(permit, request).await;
+        let response = answered.map_err(|failure| Box::new(forward::failed(exchange, failure, Some(of))))?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND if session.is_some() => {
+                return Err(Box::new(answer::unknown_session(Some(of))));
             }
-        };
-        match page(exchange, era, &id, response, tool).await {
-            Some(Page::After(next)) => cursor = Some(next),
-            Some(Page::Last) => return,
-            None => {
-                tracing::warn!(tool, "the server's list of tools cannot be read");
-                return;
-            }
+            status => return Err(Box::new(refused_by_server(&exchange.gateway, status, Some(of)))),
+        }
+        let next = page(exchange, era, &id, response, &mut listed).await;
+        match next.ok_or_else(|| Box::new(answer::bad_gateway(Some(of), SILENT)))? {
+            Some(next) => cursor = Some(next),
+            None => return Ok(listed),
         }
     }
+    Err(Box::new(answer::bad_gateway(Some(of), SILENT)))
 }
 
-// What goes on after a page.
-enum Page {
-    After(String),
-    Last,
-}
-
-// What a request of 2026-07-28 has to say of its client, as the caller said it.
-fn params(of: &Message<'_>, cursor: Option<String>) -> Option<Object<'static>> {
+// As little as the revision wants.
+fn params(era: Era, cursor: Option<String>) -> Option<Object<'static>> {
     let mut params = Object::new();
-    let meta = of.params().and_then(|params| params.get("_meta")?.as_object());
-    if let Some(mut meta) = meta.cloned().map(Object::into_owned) {
-        meta.remove("progressToken");
+    if era.is_modern() {
+        let mut meta = Object::new();
+        meta.set(PROTOCOL_VERSION_KEY, Json::String(era.version().name().into()));
+        meta.set(CLIENT_CAPABILITIES_KEY, Json::Object(Object::new()));
         params.set("_meta", Json::Object(meta));
     }
     if let Some(cursor) = cursor {
@@ -106,42 +132,48 @@ fn params(of: &Message<'_>, cursor: Option<String>) -> Option<Object<'static>> {
     (!params.is_empty()).then_some(params)
 }
 
-async fn page(exchange: &Exchange, era: Era, id: &Id, response: Response<Reply>, tool: &str) -> Option<Page> {
+// The cursor of the next page, if there is one. None: this is no page.
+async fn page(
+    exchange: &Exchange,
+    era: Era,
+    id: &Id,
+    response: Response<Reply>,
+    listed: &mut Listed,
+) -> Option<Option<String>> {
     let (parts, body) = response.into_parts();
     let mut body = Limited::new(body, ANSWER_BYTES_MAX);
-    match (parts.status, Media::of_answer(&parts.headers)) {
-        (StatusCode::OK, Some(Media::Json)) => {
+    match Media::of_answer(&parts.headers)? {
+        Media::Json => {
             let whole = body.collect().await.ok()?.to_bytes();
-            learned(exchange, era, id, &whole, tool)
+            learned(exchange, era, id, &whole, listed)
         }
-        (StatusCode::OK, Some(Media::EventStream)) => {
+        Media::EventStream => {
             let (mut decoder, mut frames) = (Decoder::default(), Vec::new());
             loop {
                 let piece = body.frame().await?.ok()?.into_data().unwrap_or_default();
                 decoder.push(&piece, &mut frames).ok()?;
-                let events = frames.drain(..).filter_map(|frame| match frame {
-                    Frame::Event(event) => event.data,
-                    Frame::Comment(_) => None,
-                });
-                let answers = events.collect::<Vec<_>>();
-                let answer =
-                    answers.iter().find_map(|data| learned(exchange, era, id, data.as_bytes(), tool));
-                if answer.is_some() {
-                    return answer;
+                for frame in frames.drain(..) {
+                    let Frame::Event(event) = frame else { continue };
+                    let data = event.data.unwrap_or_default();
+                    let answer = learned(exchange, era, id, data.as_bytes(), listed);
+                    if answer.is_some() {
+                        return answer;
+                    }
                 }
             }
         }
-        _ => None,
     }
 }
 
-fn learned(exchange: &Exchange, era: Era, id: &Id, bytes: &[u8], tool: &str) -> Option<Page> {
+fn learned(
+    exchange: &Exchange,
+    era: Era,
+    id: &Id,
+    bytes: &[u8],
+    listed: &mut Listed,
+) -> Option<Option<String>> {
     let message = UpstreamMessage::parse(bytes, era).ok()?;
     let result = message.result().filter(|_| message.answers() == Some(id))?;
-    let (law, tools) = (&exchange.in_force.law, message.entries(ListKind::Tools));
-    let listed = exchange.gateway.definitions.learn(law, era.version(), tools);
-    match result.get("nextCursor").and_then(Json::as_str) {
-        Some(next) if !listed.contains_key(tool) => Some(Page::After(next.to_owned())),
-        _ => Some(Page::Last),
-    }
+    read(&exchange.in_force.law, message.entries(ListKind::Tools), listed);
+    Some(result.get("nextCursor").and_then(Json::as_str).map(str::to_owned))
 }

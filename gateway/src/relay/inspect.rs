@@ -3,7 +3,7 @@
 use toolgate_policy::Target;
 
 use super::{Relay, bind};
-use crate::definitions::Listed;
+use crate::definitions::{self, Listed};
 use crate::endpoint::Exchange;
 use crate::wire::answer::{self, RpcError, error_body};
 use crate::wire::message::{Id, METHOD_NOT_FOUND};
@@ -70,6 +70,9 @@ pub(super) fn answer(relay: &Relay, bytes: &[u8], success: bool) -> Result<Vec<u
 pub(super) fn event(relay: &Relay, data: &str) -> Result<Passing, Unfit> {
     let mut message = UpstreamMessage::parse(data.as_bytes(), relay.era)?;
     bind::params(relay, &mut message);
+    if matches!(message.kind(), Kind::Notification(Some(Method::ToolsListChanged))) {
+        relay.exchange.gateway.definitions.doubt();
+    }
     match message.kind() {
         Kind::Error(Some(id)) if relay.id.as_ref() == Some(id) => Ok(Passing::Answer(message.to_bytes())),
         Kind::Error(None) if relay.id.is_some() => Ok(Passing::Answer(message.to_bytes())),
@@ -135,8 +138,8 @@ fn result(relay: &Relay, mut message: UpstreamMessage<'_>) -> Result<Vec<u8>, Un
     for list in message.lists().collect::<Vec<_>>() {
         let mut listed = Listed::new();
         if list == ListKind::Tools {
-            let definitions = &relay.exchange.gateway.definitions;
-            listed = definitions.learn(law, relay.era.version(), message.entries(list));
+            definitions::read(law, message.entries(list), &mut listed);
+            relay.exchange.gateway.definitions.pass(law, relay.era.version(), &listed);
             if relay.method == Method::ToolsList {
                 count(relay, &message);
             }
@@ -148,11 +151,17 @@ fn result(relay: &Relay, mut message: UpstreamMessage<'_>) -> Result<Vec<u8>, Un
             }
         }
         message.filter(list, |name| match list {
-            ListKind::Tools => law.lists(caller, Target::Tool, name, listed.get(name).copied().flatten()),
+            ListKind::Tools => {
+                law.lists(caller, Target::Tool, name, listed.get(name).and_then(|seen| seen.definition()))
+            }
             ListKind::Resources => law.lists(caller, Target::Resource, name, None),
             ListKind::ResourceTemplates => law.lists_template(caller, name),
             ListKind::Prompts => law.lists(caller, Target::Prompt, name, None),
         });
+        // It may be shown to models and people, and nobody agreed to it.
+        for tool in listed.keys() {
+            message.strip_meta(list, tool);
+        }
     }
     bind::result(relay, &mut message)?;
     if relay.method == Method::Initialize {

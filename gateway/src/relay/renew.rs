@@ -42,7 +42,7 @@ pub(super) async fn renew(relay: &mut Relay) -> Renewed {
     }
     let seen = exchange.gateway.metrics.seen_tools();
     let lists = |tool: &String| {
-        let definition = exchange.gateway.definitions.of(relay.era.version(), tool);
+        let definition = exchange.gateway.definitions.last(relay.era.version(), tool);
         let before = exchange.in_force.law.lists(&exchange.caller, Target::Tool, tool, definition);
         before != in_force.law.lists(&caller, Target::Tool, tool, definition)
     };

@@ -111,9 +111,11 @@ impl Way {
         }
         let scoped = json!({"scope": scope(), "spans": spans});
         let body = json!({"resourceSpans": [{"resource": resource(), "scopeSpans": [scoped]}]});
-        let refused = self.collector.post(&body).await.err();
+        let posted = self.collector.post(&body).await;
+        let lost = posted.as_ref().map_or(count, |rejected| (*rejected).min(count));
+        self.dropped.fetch_add(lost, Ordering::Relaxed);
+        let refused = posted.err();
         if let Some(refused) = &refused {
-            self.dropped.fetch_add(count, Ordering::Relaxed);
             if !self.failing {
                 tracing::warn!(failure = %refused, "spans are dropped");
             }

@@ -186,6 +186,16 @@ impl<'a> UpstreamMessage<'a> {
         before - entries.len()
     }
 
+    /// Takes `_meta` out of the entries of one name.
+    pub fn strip_meta(&mut self, list: ListKind, name: &str) {
+        let entries = self.result_mut().and_then(|result| result.get_mut(list.member())?.as_array_mut());
+        for entry in entries.into_iter().flatten().filter_map(Json::as_object_mut) {
+            if entry.get(list.key()).and_then(Json::as_str) == Some(name) {
+                entry.remove("_meta");
+            }
+        }
+    }
+
     /// Makes the result private and short-lived for caches, where caching is said: 2026-07-28 only, in
     /// results that say it, that have a list, or that answer `method`, which must say it.
     pub fn limit_caching(&mut self, method: Option<Method>) {

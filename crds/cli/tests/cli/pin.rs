@@ -66,7 +66,8 @@ fn what_is_no_list_or_says_two_things_is_refused_in_one_line() {
         (vec!["pin", "-"], r#"[{"title": "x"}]"#, "stdin: has an entry without a name"),
         (vec!["pin", "-"], "[]", "no tools are listed"),
         (vec!["pin", "a.json", "--tool", "move"], "", "move is not listed"),
-        (vec!["pin", "a.json", "twice.json"], "", "move_lead is there twice, with two definitions"),
+        (vec!["pin", "a.json", "twice.json"], "", "move_lead is there twice"),
+        (vec!["pin", "-"], r#"[{"name": "a"}, {"name": "a"}]"#, "a is there twice"),
         (vec!["pin", "missing.json"], "", "missing.json: "),
     ] {
         let run = folder.pipe(&arguments, input);

@@ -141,8 +141,12 @@ impl CompiledPolicy {
         let mut parts = pointer.rsplitn(3, '/');
         match (parts.next(), parts.next(), parts.next()) {
             (Some("default"), None, None) => true,
-            (Some("action" | "definitions"), Some(..), Some(..)) => {
-                pointer.rsplit_once('/').is_some_and(|(place, _)| self.entry_at(place).is_some())
+            (Some(field @ ("action" | "definitions")), Some(..), Some(..)) => {
+                let place = pointer.rsplit_once('/').map(|(place, _)| place);
+                place.and_then(|place| self.entry_at(place)).is_some_and(|entry| match field {
+                    "action" => entry.action != Action::Allow,
+                    _ => entry.definitions.is_some(),
+                })
             }
             (Some(which), Some(field), Some("allTools")) => self.all_tools.has(field, which, &self.counters),
             (Some(which), Some(field), Some(place)) => {
@@ -162,8 +166,12 @@ impl CompiledPolicy {
 
     /// The tools of which it agrees to some definitions only.
     pub(crate) fn pinned(&self) -> impl Iterator<Item = &str> {
-        let pins = |tool: &&str| self.tools.of_exactly(tool).is_some_and(|entry| entry.definitions.is_some());
-        self.tools.exact_names().filter(pins)
+        self.tools.exact_names().filter(|tool| self.pins(tool))
+    }
+
+    /// Whether it agrees to some definitions of a tool only.
+    pub(crate) fn pins(&self, tool: &str) -> bool {
+        self.tools.of_exactly(tool).is_some_and(|entry| entry.definitions.is_some())
     }
 
     /// The tools it names exactly.
