@@ -111,7 +111,7 @@ impl Definitions {
         for (tool, seen) in listed {
             let known = state.asked.get(&version).and_then(|(_, known)| known.get(tool));
             if known.is_some_and(|known| known != seen) {
-                state.asked.values_mut().for_each(|(_, known)| drop(known.remove(tool)));
+                state.asked.values_mut().for_each(|(_, known)| known.retain(|name, _| name != tool));
             }
             state.seen.insert((version, tool.clone()), *seen);
         }

@@ -15,7 +15,7 @@ use toolgate_policy::{Definition, Passage};
 
 use super::forward::{self, Exchange, Outgoing, Sent};
 use super::{Rejection, reject};
-use crate::definitions::{Listed, read};
+use crate::definitions::{Listed, Seen, read};
 use crate::metrics::Rejected;
 use crate::relay::{ANSWER_BYTES_MAX, refused_by_server};
 use crate::upstream::Reply;
@@ -77,7 +77,7 @@ pub(super) async fn of(
             _ => {}
         }
     }
-    Ok(known().and_then(|seen| seen.definition()))
+    Ok(known().and_then(Seen::definition))
 }
 
 async fn pages(
@@ -110,8 +110,8 @@ async fn pages(
         }
         let next = page(exchange, era, &id, response, &mut listed).await;
         match next.ok_or_else(|| Box::new(answer::bad_gateway(Some(of), SILENT)))? {
-            Some(next) => cursor = Some(next),
-            None => return Ok(listed),
+            Next::Page(next) => cursor = Some(next),
+            Next::None => return Ok(listed),
         }
     }
     Err(Box::new(answer::bad_gateway(Some(of), SILENT)))
@@ -132,14 +132,20 @@ fn params(era: Era, cursor: Option<String>) -> Option<Object<'static>> {
     (!params.is_empty()).then_some(params)
 }
 
-// The cursor of the next page, if there is one. None: this is no page.
+// What comes after a page.
+enum Next {
+    Page(String),
+    None,
+}
+
+// What comes after this page. None: it is no page.
 async fn page(
     exchange: &Exchange,
     era: Era,
     id: &Id,
     response: Response<Reply>,
     listed: &mut Listed,
-) -> Option<Option<String>> {
+) -> Option<Next> {
     let (parts, body) = response.into_parts();
     let mut body = Limited::new(body, ANSWER_BYTES_MAX);
     match Media::of_answer(&parts.headers)? {
@@ -165,15 +171,10 @@ async fn page(
     }
 }
 
-fn learned(
-    exchange: &Exchange,
-    era: Era,
-    id: &Id,
-    bytes: &[u8],
-    listed: &mut Listed,
-) -> Option<Option<String>> {
+fn learned(exchange: &Exchange, era: Era, id: &Id, bytes: &[u8], listed: &mut Listed) -> Option<Next> {
     let message = UpstreamMessage::parse(bytes, era).ok()?;
     let result = message.result().filter(|_| message.answers() == Some(id))?;
     read(&exchange.in_force.law, message.entries(ListKind::Tools), listed);
-    Some(result.get("nextCursor").and_then(Json::as_str).map(str::to_owned))
+    let cursor = result.get("nextCursor").and_then(Json::as_str);
+    Some(cursor.map_or(Next::None, |cursor| Next::Page(cursor.to_owned())))
 }

@@ -115,10 +115,8 @@ impl Way {
         let lost = posted.as_ref().map_or(count, |rejected| (*rejected).min(count));
         self.dropped.fetch_add(lost, Ordering::Relaxed);
         let refused = posted.err();
-        if let Some(refused) = &refused {
-            if !self.failing {
-                tracing::warn!(failure = %refused, "spans are dropped");
-            }
+        if let Some(refused) = refused.as_ref().filter(|_| !self.failing) {
+            tracing::warn!(failure = %refused, "spans are dropped");
         }
         self.failing = refused.is_some();
     }
