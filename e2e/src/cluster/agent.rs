@@ -29,6 +29,12 @@ pub fn token_digest(token: &str) -> String {
 /// Where the tokens are in the agent's pods.
 const TOKENS: &str = "/etc/agent/tokens";
 
+/// What the agent's HTTP client says where no answer came at all.
+const UNSENT: &str = "error sending request";
+
+/// How often such a call is tried again.
+const CONNECTIONS_MORE: usize = 2;
+
 /// How long an outcome is waited for.
 const WAIT_SECONDS: u64 = 60;
 
@@ -124,13 +130,22 @@ impl<'s> Caller<'s> {
         Ok(self.attempt(tool, arguments, Outcome::Allowed, 0)?.last)
     }
 
-    /// Calls a tool once, on a connection of its own, for exactly this outcome.
+    /// Calls a tool once, on a connection of its own, for exactly this outcome. Where nobody could be connected to, which is
+    /// said aloud, nothing was called, and it is tried again: names and the way to a Service are the cluster's, and fail
+    /// on a busy machine now and then.
     ///
     /// # Errors
     ///
     /// If it is another one.
     pub fn expect(&self, tool: &str, arguments: &Value, outcome: Outcome) -> Result<Reply, Error> {
-        let reply = self.call(tool, arguments)?;
+        let mut reply = self.call(tool, arguments)?;
+        for _ in 0..CONNECTIONS_MORE {
+            let Some(unsent) = reply.error.as_ref().filter(|error| error.message.contains(UNSENT)) else {
+                break;
+            };
+            eprintln!("{}: tried again: {}", self.stage.name(), unsent.message);
+            reply = self.call(tool, arguments)?;
+        }
         promise(reply.outcome == outcome, || {
             let (wanted, came) = (outcome.name(), reply.outcome.name());
             format!("{tool} has to be {wanted} and is {came}: {}", reply.words())

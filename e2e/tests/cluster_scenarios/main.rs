@@ -58,7 +58,6 @@ fn main() -> ExitCode {
         },
         Scenario { name: "tenants-only-narrow", play: tenants::tenants_only_narrow },
         Scenario { name: "what-is-in-the-way-is-said", play: reach::what_is_in_the_way_is_said },
-        Scenario { name: "no-secret-is-told", play: secrets::no_secret_is_told },
         Scenario { name: "a-policy-comes-before-its-server", play: order::a_policy_comes_before_its_server },
         Scenario { name: "a-quota-refuses-a-pod", play: order::a_quota_refuses_a_pod },
         Scenario { name: "every-field-is-explained", play: explain::every_field_is_explained },
@@ -79,6 +78,7 @@ fn main() -> ExitCode {
             name: "fifty-servers-with-a-thousand-policies",
             play: many::fifty_servers_with_a_thousand_policies,
         },
+        Scenario { name: "no-secret-is-told", play: secrets::no_secret_is_told },
         Scenario { name: "the-api-server-is-away", play: gateway::the_api_server_is_away },
         Scenario { name: "nothing-is-written-at-rest", play: operator::nothing_is_written_at_rest },
         Scenario {

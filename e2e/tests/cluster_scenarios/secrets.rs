@@ -33,6 +33,11 @@ pub(crate) fn no_secret_is_told(world: &World<'_>, name: &str) -> Result<(), Err
     for _ in 0..REFUSALS {
         caller.expect("get_leads", &arguments, Outcome::Failed)?;
     }
+    // The status is looked at each half minute, and Events come after it.
+    let reachable = ".status.conditions[?(@.type==\"Reachable\")].reason";
+    eventually("the status says that the server refuses the credential", || {
+        Ok(stage.kubectl.value(SERVER, reachable)? == "CredentialRefused")
+    })?;
     let told = || stage.kubectl.run(&["get", "events", "--output", "json"]);
     eventually("an Event tells that the server refuses the credential", || {
         Ok(told()?.contains("CredentialRefused"))
