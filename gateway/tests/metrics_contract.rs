@@ -7,7 +7,7 @@ use toolgate_gateway::counting::{COUNTERS_ASKED_MAX, LimitUsage};
 use toolgate_gateway::identity::InvalidToken;
 use toolgate_gateway::metrics::{FAREWELLS, LIMITS_TOLD_MAX, Metrics, Rejected, SERIES_MAX, StoreAsked};
 use toolgate_gateway::slots::Kind;
-use toolgate_policy::{CounterKey, Outcome};
+use toolgate_policy::{CounterKey, Outcome, Refusal, Rule};
 
 const PAGE: &str = include_str!("../METRICS.md");
 
@@ -59,6 +59,9 @@ fn counted() -> Metrics {
     for outcome in OUTCOMES {
         metrics.decided("get_leads", "alice", outcome);
         metrics.asked("resources/read", "alice", outcome);
+        let rule = Rule { policy: "floor".to_owned(), pointer: "default".to_owned() };
+        let reason = "no".to_owned();
+        metrics.refused(&Refusal { outcome, rule, reason, exhausted: None, retry_after: None });
         metrics.audited("floor", "get_leads", "alice", outcome);
         metrics.answered(outcome, Duration::from_millis(2));
     }
@@ -75,6 +78,7 @@ fn counted() -> Metrics {
     metrics.store_asked(StoreAsked::Answered);
     metrics.store_is(Some(true));
     metrics.configured(Some(7), false);
+    metrics.disputed(1);
     metrics
 }
 
