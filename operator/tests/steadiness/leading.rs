@@ -103,6 +103,8 @@ async fn nobody_leads_in_an_outage_and_one_does_after_it() {
         let took = enforced(&fake).await;
         assert!(took <= Duration::from_secs(30), "{took:?}");
         assert!(first.leads() != second.leads());
+        // The status comes after what it tells of, and is not of rest.
+        sleep(Duration::from_mins(2)).await;
         written(&fake);
         sleep(Duration::from_mins(10)).await;
         assert_eq!(written(&fake), Vec::<String>::new());
