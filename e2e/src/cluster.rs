@@ -3,6 +3,7 @@
 //! Nothing here sends a byte to a pod's or a Service's address from the host. The ways in are the API server (and its
 //! proxy), commands run in pods, and [`Cluster::enter`].
 
+use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -85,6 +86,17 @@ pub enum Error {
     },
 }
 
+/// How `up`, and every program, ends where no cluster can run.
+const EXIT_CANNOT_BE_USED_HERE: u8 = 77;
+
+/// How a program ends that failed with this.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    match error.downcast_ref() {
+        Some(Error::NotUsable(_)) => ExitCode::from(EXIT_CANNOT_BE_USED_HERE),
+        _ => ExitCode::FAILURE,
+    }
+}
+
 /// What is promised holds, or the error says what differs.
 ///
 /// # Errors
@@ -112,6 +124,27 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> Result<bool, Error>) ->
         thread::sleep(LOOK);
     }
     Ok(())
+}
+
+/// How long nothing changes before it counts as rest. What happened in a cluster before is told by the statuses and Events
+/// of a few seconds, one after the other.
+const STILLNESS: Duration = Duration::from_secs(15);
+
+/// Waits until something stands still, and answers what it is then.
+///
+/// # Errors
+///
+/// If it does not within a minute, or if it cannot be looked at.
+pub fn still<T: PartialEq>(what: &str, look: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+    let (mut last, mut since) = (look()?, Instant::now());
+    eventually(what, || {
+        let now = look()?;
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        Ok(since.elapsed() >= STILLNESS)
+    })?;
+    Ok(last)
 }
 
 /// The most characters of an output that an error repeats.

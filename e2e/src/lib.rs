@@ -10,3 +10,4 @@ pub mod kommo;
 pub mod load;
 pub mod operator_bench;
 pub mod process;
+pub mod report;

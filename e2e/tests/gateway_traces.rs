@@ -41,10 +41,6 @@ async fn collector() -> Upstream {
         .expect("a collector")
 }
 
-fn base(collector: &Upstream) -> String {
-    collector.url().trim_end_matches("/mcp").to_owned()
-}
-
 fn spans(collector: &Upstream) -> Vec<Span> {
     let mut spans = Vec::new();
     for Seen { head, body } in collector.seen() {
@@ -61,7 +57,7 @@ fn spans(collector: &Upstream) -> Vec<Span> {
 }
 
 async fn world(collector: &Upstream) -> World {
-    let more = ["--traces", &base(collector)];
+    let more = ["--traces", &collector.base()];
     World::start_with(Answers::Json, RULES, "trace", &more).await.expect("a world")
 }
 
@@ -188,7 +184,7 @@ async fn a_collector_that_refuses_is_counted_and_one_that_is_not_there_too() {
     let refusing =
         Upstream::answering("HTTP/1.1 503 no\r\ncontent-length: 0\r\n\r\n").await.expect("a collector");
     let nobody = "http://127.0.0.1:9".to_owned();
-    for collector in [base(&refusing), nobody] {
+    for collector in [refusing.base(), nobody] {
         let more = ["--traces", &collector];
         let world = World::start_with(Answers::Json, RULES, "info", &more).await.expect("a world");
         id(&world, &call("update_lead")).await;

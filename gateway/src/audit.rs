@@ -155,8 +155,7 @@ impl Audit {
 
     fn omitted(&self, now: Now, lines: u64) {
         if lines > 0 {
-            let event = Event::Omitted { lines, because: "rate" };
-            self.record(Entry { time: now.wall, correlation: None, place: None, who: None, event });
+            self.record(Entry::omitted(now.wall, lines, "rate"));
         }
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Audit) -> Result<(), Failure> {
     let mut teller = Teller::new(arguments);
     let mut passed = Passed::default();
     for path in &arguments.paths {
-        let source = if path.as_os_str() == "-" { Source::Stdin } else { Source::File(path.clone()) };
+        let source = Source::of(path);
         let failed = |error| Failure::Unread(source.to_string(), error);
         let mut lines = Lines::open(&source).map_err(failed)?;
         while let Some(line) = lines.next().map_err(failed)? {

@@ -30,7 +30,7 @@ pub(crate) enum Unlisted {
 pub(crate) fn definitions(paths: &[PathBuf]) -> Result<Vec<(String, Definition)>, Unlisted> {
     let mut found: Vec<(String, Definition)> = Vec::new();
     for path in paths {
-        let source = if path.as_os_str() == "-" { Source::Stdin } else { Source::File(path.clone()) };
+        let source = Source::of(path);
         let text = sources::read(&source).map_err(|unread| Unlisted::Unread(source.to_string(), unread))?;
         let mut page = BTreeSet::new();
         for (name, definition) in of_text(&source.to_string(), &text)? {

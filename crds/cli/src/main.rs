@@ -16,6 +16,7 @@ mod listed;
 mod mint;
 mod pin;
 mod sources;
+mod yaml;
 
 use std::io::Write as _;
 use std::process::ExitCode;

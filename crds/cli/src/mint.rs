@@ -5,7 +5,6 @@
 pub(crate) mod expiry;
 mod rotate;
 mod token;
-pub(crate) mod yaml;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -18,7 +17,7 @@ use toolgate_crds::{
 use toolgate_policy::Documents;
 
 use crate::arguments::{GrantFormat, Mint};
-use crate::{EXIT_FAULTS, EXIT_USAGE};
+use crate::{EXIT_FAULTS, EXIT_USAGE, yaml};
 use token::{NoRandomness, Token};
 
 /// Why nothing was minted.

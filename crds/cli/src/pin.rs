@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::arguments::Pin;
 use crate::listed::{self, Unlisted};
-use crate::mint::yaml;
+use crate::yaml;
 
 /// Why nothing is pinned.
 #[derive(Debug, thiserror::Error)]

@@ -51,15 +51,12 @@ pub(crate) enum Unread {
 pub(crate) fn find(paths: &[PathBuf], recursive: bool) -> (Vec<Source>, Vec<Unread>) {
     let (mut found, mut unread) = (Vec::new(), Vec::new());
     for path in paths {
-        if path.as_os_str() == "-" {
-            found.push(Source::Stdin);
-        } else if path.is_dir() {
-            match files_of(path, recursive) {
+        match Source::of(path) {
+            Source::File(folder) if folder.is_dir() => match files_of(&folder, recursive) {
                 Ok(files) => found.extend(files.into_iter().map(Source::File)),
                 Err(error) => unread.push(error),
-            }
-        } else {
-            found.push(Source::File(path.clone()));
+            },
+            source => found.push(source),
         }
     }
     let mut known = BTreeSet::new();
@@ -134,6 +131,13 @@ fn files_of(folder: &Path, recursive: bool) -> Result<Vec<PathBuf>, Unread> {
 
 fn has_ending(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known))
+}
+
+impl Source {
+    /// The source that a path names: - is stdin.
+    pub(crate) fn of(path: &Path) -> Self {
+        if path.as_os_str() == "-" { Self::Stdin } else { Self::File(path.to_owned()) }
+    }
 }
 
 impl fmt::Display for Source {

@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use toolgate_e2e::cluster::{Cluster, Error, Operator};
+use toolgate_e2e::cluster::{Cluster, Operator};
 use toolgate_e2e::cluster_bench::{Plan, run};
+use toolgate_e2e::report;
 
 /// The name of the disposable cluster's folder.
 const CLUSTER: &str = "run";
-/// How the process ends where no cluster can be used.
-const EXIT_CANNOT_BE_USED_HERE: u8 = 77;
 
 /// Measure what happens on a cluster.
 #[derive(Debug, Parser)]
@@ -37,22 +36,10 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match measure(&Options::parse()) {
-        Ok(report) => {
-            println!("{report:#}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("bench-cluster: {error}");
-            match error {
-                Error::NotUsable(_) => ExitCode::from(EXIT_CANNOT_BE_USED_HERE),
-                _ => ExitCode::FAILURE,
-            }
-        }
-    }
+    report::print("bench-cluster", measure(&Options::parse()))
 }
 
-fn measure(options: &Options) -> Result<serde_json::Value, Error> {
+fn measure(options: &Options) -> anyhow::Result<serde_json::Value> {
     let cluster = Cluster::ready(CLUSTER)?;
     Operator::refuse_another(&cluster)?;
     let Options { edits, servers, calls, rest } = *options;
@@ -60,5 +47,6 @@ fn measure(options: &Options) -> Result<serde_json::Value, Error> {
     let report = run(&cluster, plan, |stage| eprintln!("bench-cluster: {stage}"));
     let removed = if cluster.is_started_here() { cluster.leave() } else { Operator::remove(&cluster) };
     let report = report?;
-    removed.map(|()| report)
+    removed?;
+    Ok(report)
 }

@@ -10,6 +10,7 @@ use anyhow::Context;
 use clap::Parser;
 
 use toolgate_e2e::operator_bench::{Plan, run};
+use toolgate_e2e::report;
 
 /// Measure what the operator costs.
 #[derive(Debug, Parser)]
@@ -33,16 +34,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match measure(&Options::parse()) {
-        Ok(report) => {
-            println!("{report:#}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("bench-operator: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    report::print("bench-operator", measure(&Options::parse()))
 }
 
 fn measure(options: &Options) -> anyhow::Result<serde_json::Value> {

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use toolgate_e2e::cluster::{
-    Cluster, Error, Images, Operator, Prometheus, RELEASE_NAMESPACE, SAMPLE_TOKEN, Stage, Story, dump, walk,
+    Cluster, Images, Operator, Prometheus, RELEASE_NAMESPACE, SAMPLE_TOKEN, Stage, Story, dump, exit_code,
+    walk,
 };
 
 /// The namespace of the demo.
@@ -24,9 +25,6 @@ const QUERIES: [&str; 3] = [
     "histogram_quantile(0.95, sum by (le) (rate(toolgate_tool_call_duration_seconds_bucket{verdict=\"allowed\"}[5m])))",
 ];
 
-/// How the process ends where no cluster can be used.
-const EXIT_CANNOT_BE_USED_HERE: u8 = 77;
-
 fn main() -> ExitCode {
     let story = Story::aloud();
     println!("Toolgate on a real Kubernetes\n");
@@ -34,10 +32,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nthe demo failed: {error:#}");
-            match error.downcast_ref::<Error>() {
-                Some(Error::NotUsable(_)) => ExitCode::from(EXIT_CANNOT_BE_USED_HERE),
-                _ => ExitCode::FAILURE,
-            }
+            exit_code(&error)
         }
     }
 }

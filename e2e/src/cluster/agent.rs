@@ -140,9 +140,8 @@ impl<'s> Caller<'s> {
     pub fn expect(&self, tool: &str, arguments: &Value, outcome: Outcome) -> Result<Reply, Error> {
         let mut reply = self.call(tool, arguments)?;
         for _ in 0..CONNECTIONS_MORE {
-            let Some(unsent) = reply.error.as_ref().filter(|error| error.message.contains(UNSENT)) else {
-                break;
-            };
+            let unsent = reply.error.as_ref().filter(|error| error.message.contains(UNSENT));
+            let Some(unsent) = unsent.filter(|_| reply.outcome != outcome) else { break };
             eprintln!("{}: tried again: {}", self.stage.name(), unsent.message);
             reply = self.call(tool, arguments)?;
         }

@@ -1,4 +1,4 @@
-//! A port of a pod's or a Service's on this machine's loopback, by `kubectl port-forward`.
+//! A port of a pod's, a Service's or the API server's on this machine's loopback, by kubectl.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -21,8 +21,20 @@ impl Forwarded {
     ///
     /// If kubectl does not say where.
     pub fn to(kubectl: &Kubectl, object: &str, port: u16) -> Result<Self, Error> {
-        let mut command =
-            kubectl.command(&["port-forward", "--address=127.0.0.1", object, &format!(":{port}")]);
+        Self::by(kubectl, &["port-forward", "--address=127.0.0.1", object, &format!(":{port}")])
+    }
+
+    /// The API server, as whom the kubeconfig says, by `kubectl proxy`.
+    ///
+    /// # Errors
+    ///
+    /// If kubectl does not say where.
+    pub fn to_api_server(kubectl: &Kubectl) -> Result<Self, Error> {
+        Self::by(kubectl, &["proxy", "--port=0"])
+    }
+
+    fn by(kubectl: &Kubectl, arguments: &[&str]) -> Result<Self, Error> {
+        let mut command = kubectl.command(arguments);
         let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let failed = |source| Error::File { path: "kubectl".to_owned(), source };
         let mut child = started.map_err(failed)?;
@@ -33,12 +45,12 @@ impl Forwarded {
             // It writes a line for each connection, and would stop where nobody reads.
             std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
         }
-        // Forwarding from 127.0.0.1:PORT -> PORT
-        let address = line.split(' ').nth(2).and_then(|address| address.parse().ok());
+        // Forwarding from 127.0.0.1:PORT -> PORT, or: Starting to serve on 127.0.0.1:PORT
+        let address = line.split_whitespace().find_map(|word| word.parse().ok());
         let Some(address) = address else {
             let _killed = child.kill();
             let _waited = child.wait();
-            return Err(Error::Broken(format!("kubectl port-forward says {line:?}")));
+            return Err(Error::Broken(format!("kubectl {} says {line:?}", arguments[0])));
         };
         Ok(Self { address, child })
     }

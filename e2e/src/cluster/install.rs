@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::audit::{Audit, Record};
 use super::images::Images;
 use super::kubectl::Kubectl;
 use super::metrics::Metrics;
@@ -122,6 +123,19 @@ impl<'c> Operator<'c> {
             format!("gateway.image.registry={}", gateway.registry),
             format!("gateway.image.tag={}", gateway.tag),
         ]
+    }
+
+    /// What the operator wrote until now, as the API server's audit log has it: nothing for a cluster of the user's own. That
+    /// it leads is said every few seconds, at rest too, and left out.
+    ///
+    /// # Errors
+    ///
+    /// If the log cannot be read.
+    pub fn writes(&self) -> Result<Vec<Record>, Error> {
+        let mut records = Audit::of(self.cluster).map_or(Ok(Vec::new()), |audit| audit.records())?;
+        records
+            .retain(|record| record.is_write() && record.user == self.user() && record.resource != "leases");
+        Ok(records)
     }
 
     /// Who the operator is to the API server.

@@ -8,16 +8,13 @@ use std::process::{Command, Stdio};
 
 use super::command::{self, CommandError, Deadline, Ran};
 use super::kubectl::Kubectl;
-use super::{Error, promise};
+use super::{EXIT_CANNOT_BE_USED_HERE, Error, promise};
 
 /// Names the kubeconfig of a cluster that is there already.
 const OWN_CLUSTER: &str = "E2E_KUBECONFIG";
 
 /// Names the folder of the disposable cluster, as the scripts of `e2e/cluster` take it.
 const CLUSTER_DIR: &str = "CLUSTER_DIR";
-
-/// How `up` ends where no cluster can run.
-const EXIT_CANNOT_BE_USED_HERE: i32 = 77;
 
 /// What `up` says when it has started a cluster, and not when it found one.
 const STARTED: &str = "the cluster is up after";
@@ -188,7 +185,7 @@ fn up(folder: &Path) -> Result<bool, Error> {
     }
     let status = child.wait().map_err(failed)?;
     let last = lines.last().cloned().unwrap_or_default();
-    if status.code() == Some(EXIT_CANNOT_BE_USED_HERE) {
+    if status.code() == Some(i32::from(EXIT_CANNOT_BE_USED_HERE)) {
         return Err(Error::NotUsable(last));
     }
     promise(status.success(), || format!("{} failed ({status}): {last}", script.display()))?;

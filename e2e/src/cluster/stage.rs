@@ -9,7 +9,7 @@ use super::images::Images;
 use super::kubectl::Kubectl;
 use super::metrics::Metrics;
 use super::place::{Cluster, root};
-use super::{Error, parsed, promise};
+use super::{Error, eventually, parsed, promise};
 
 /// The sample server.
 pub const SERVER: &str = "mcpserver/kommo";
@@ -116,6 +116,16 @@ impl<'c> Stage<'c> {
     /// If they cannot be listed.
     pub fn gateways(&self) -> Result<Vec<Value>, Error> {
         self.kubectl.items(&["pods", GATEWAY_PODS])
+    }
+
+    /// Waits until the sample server's gateways are of its last template, and only so many are there.
+    ///
+    /// # Errors
+    ///
+    /// If that does not come about.
+    pub fn rolled_out(&self, gateways: usize) -> Result<(), Error> {
+        self.kubectl.run(&["rollout", "status", "deployment/kommo-toolgate", "--timeout=90s"])?;
+        eventually("the gateways before are gone", || Ok(self.gateways()?.len() == gateways))
     }
 
     /// The one gateway pod's name.

@@ -1,14 +1,11 @@
 //! The API server over `kubectl proxy`: plain HTTP on one connection that stays open.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::cluster::{Error, Kubectl, promise};
+use crate::cluster::{Error, Forwarded, Kubectl, promise};
 use crate::process::{Request, Socket};
 
 /// How long a condition may take to hold.
@@ -18,8 +15,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// The objects of Toolgate in one namespace.
 pub(super) struct Api {
-    child: Child,
-    address: SocketAddr,
+    server: Forwarded,
     base: String,
 }
 
@@ -31,26 +27,12 @@ pub(super) struct Connection<'a> {
 
 impl Api {
     pub(super) fn of(kubectl: &Kubectl, namespace: &str) -> Result<Self, Error> {
-        let mut command = kubectl.command(&["proxy", "--port=0"]);
-        let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let mut child = started.map_err(|source| Error::File { path: "kubectl".to_owned(), source })?;
-        let mut line = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            let _read = BufReader::new(stdout).read_line(&mut line);
-        }
-        // Starting to serve on 127.0.0.1:PORT
-        let address = line.trim().rsplit(' ').next().and_then(|address| address.parse().ok());
         let base = format!("/apis/toolgate.dev/v1alpha1/namespaces/{namespace}");
-        let Some(address) = address else {
-            let _killed = child.kill();
-            let _waited = child.wait();
-            return Err(Error::Broken(format!("kubectl proxy says {line:?}")));
-        };
-        Ok(Self { child, address, base })
+        Ok(Self { server: Forwarded::to_api_server(kubectl)?, base })
     }
 
     pub(super) async fn connect(&self) -> Result<Connection<'_>, Error> {
-        let socket = Socket::open(self.address).await.map_err(broken)?;
+        let socket = Socket::open(self.server.address()).await.map_err(broken)?;
         Ok(Connection { socket, api: self })
     }
 }
@@ -102,19 +84,11 @@ impl Connection<'_> {
             .instead("content-type", kind)
             .instead("accept", "application/json");
         // The proxy serves no other name.
-        let request = request.with("host", &self.api.address.to_string());
+        let request = request.with("host", &self.api.server.address().to_string());
         self.socket.send(&request.bytes()).await.map_err(broken)?;
         let answer = self.socket.answer().await.map_err(broken)?;
         promise(answer.status < 300, || format!("{method} {target}: {} {}", answer.status, answer.text()))?;
         Ok(answer.json())
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _killed = self.child.kill();
-        let _waited = self.child.wait();
     }
 }
 

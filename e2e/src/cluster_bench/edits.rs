@@ -1,6 +1,5 @@
 //! How soon calls obey an edit, and how soon the API says so.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -21,6 +20,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Each edit denies or allows a tool that is called all the while.
 pub(super) async fn measure(api: &Api, stage: &Stage<'_>, edits: usize) -> Result<Value, Error> {
     let gateway = Forwarded::to(&stage.kubectl, &format!("pod/{}", stage.gateway()?), MCP_PORT)?;
+    let mut caller = Socket::open(gateway.address()).await.map_err(broken)?;
     let mut connection = api.connect().await?;
     // Nothing but the edit refuses a call.
     connection.patch(POLICY, &json!({"spec": {"allTools": null}})).await?;
@@ -32,7 +32,7 @@ pub(super) async fn measure(api: &Api, stage: &Stage<'_>, edits: usize) -> Resul
         let began = Instant::now();
         let (patched, seen) = tokio::join!(
             async { connection.patch(POLICY, &edit).await.map(|_| Instant::now()) },
-            until_obeyed(gateway.address(), action == "deny"),
+            until_obeyed(&mut caller, action == "deny"),
         );
         let (patched, seen) = (patched?, seen?);
         written.push(patched - began);
@@ -43,13 +43,12 @@ pub(super) async fn measure(api: &Api, stage: &Stage<'_>, edits: usize) -> Resul
     Ok(json!({"written": told(written), "obeyed": told(obeyed), "programmed": told(programmed)}))
 }
 
-async fn until_obeyed(gateway: SocketAddr, denies: bool) -> Result<Instant, Error> {
+async fn until_obeyed(caller: &mut Socket, denies: bool) -> Result<Instant, Error> {
     let request = Request::modern_call(SAMPLE_TOKEN, TOOL, &json!({})).bytes();
-    let mut socket = Socket::open(gateway).await.map_err(broken)?;
     let end = Instant::now() + PATIENCE;
     loop {
-        socket.send(&request).await.map_err(broken)?;
-        let answer = socket.answer().await.map_err(broken)?;
+        caller.send(&request).await.map_err(broken)?;
+        let answer = caller.answer().await.map_err(broken)?;
         promise(answer.status == 200, || {
             format!("a call is answered by {}: {}", answer.status, answer.text())
         })?;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::agent::{Outcome, StepReport};
-use crate::cluster::{Caller, Error, POLICY, SERVER, Stage, Store, converse_at_once, eventually};
+use crate::cluster::{Caller, Error, POLICY, SERVER, Stage, Store, converse_at_once};
 
 /// How many gateways there are.
 const GATEWAYS: u32 = 3;
@@ -61,8 +61,5 @@ fn replace(stage: &Stage<'_>, round: u32) -> Result<(), Error> {
 
 fn rolled_out(stage: &Stage<'_>) -> Result<(), Error> {
     stage.kubectl.wait("condition=Ready", &[SERVER])?;
-    stage.kubectl.run(&["rollout", "status", "deployment/kommo-toolgate", "--timeout=90s"])?;
-    eventually("the gateways before are gone", || {
-        Ok(stage.gateways()?.len() == usize::try_from(GATEWAYS).unwrap_or_default())
-    })
+    stage.rolled_out(usize::try_from(GATEWAYS).unwrap_or_default())
 }

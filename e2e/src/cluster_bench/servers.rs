@@ -11,8 +11,7 @@ use crate::cluster::Error;
 /// its first gateway.
 pub(super) async fn measure(api: &Api, servers: usize) -> Result<Value, Error> {
     let mut connection = api.connect().await?;
-    let mut spec = connection.get("mcpservers/kommo").await?["spec"].take();
-    spec["gateway"] = Value::Null;
+    let upstream = connection.get("mcpservers/kommo").await?["spec"]["upstream"].take();
     let mut ready = Vec::new();
     for index in 0..servers {
         let name = format!("measured-{index}");
@@ -21,13 +20,10 @@ pub(super) async fn measure(api: &Api, servers: usize) -> Result<Value, Error> {
             "spec": {"targetRefs": [{"kind": "McpServer", "name": name}], "tools": {"get_leads": {}}},
         });
         connection.create("toolpolicies", &policy).await?;
-        let mut server = json!({
+        let server = json!({
             "apiVersion": "toolgate.dev/v1alpha1", "kind": "McpServer", "metadata": {"name": name},
-            "spec": {"upstream": spec["upstream"]},
+            "spec": {"upstream": upstream},
         });
-        if let Some(headers) = spec["upstream"].get("headers") {
-            server["spec"]["upstream"]["headers"] = headers.clone();
-        }
         let began = Instant::now();
         connection.create("mcpservers", &server).await?;
         ready.push(connection.until(&format!("mcpservers/{name}"), "Ready").await? - began);

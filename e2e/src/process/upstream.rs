@@ -87,7 +87,12 @@ impl Upstream {
 
     /// The URL of its endpoint.
     pub fn url(&self) -> String {
-        format!("http://{}/mcp", self.address)
+        self.base() + "/mcp"
+    }
+
+    /// The URL that it is reached by, without a path.
+    pub fn base(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// Every request so far.

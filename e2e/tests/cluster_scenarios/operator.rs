@@ -1,12 +1,10 @@
 //! The operator that is away is not missed by any call, and what was written meanwhile is enforced when it is back.
 //! It writes only what differs.
 
-use std::time::{Duration, Instant};
-
 use serde_json::json;
 
 use toolgate_e2e::agent::Outcome;
-use toolgate_e2e::cluster::{Audit, Error, POLICY, Record, World, eventually, promise};
+use toolgate_e2e::cluster::{Error, POLICY, World, eventually, promise, still};
 
 /// A merge patch of the sample policy.
 const EDIT: &str = r#"{"spec": {"tools": {"get_leads": {"action": "deny", "reason": "closed"}}}}"#;
@@ -28,31 +26,12 @@ pub(crate) fn the_operator_is_away(world: &World<'_>, name: &str) -> Result<(), 
     Ok(())
 }
 
-/// How long nothing is written before it counts as rest. What became of the samples, and of what happened in the cluster
-/// before them, is told by the statuses and Events of a few seconds, one after the other.
-const STILLNESS: Duration = Duration::from_secs(15);
-
 pub(crate) fn nothing_is_written_at_rest(world: &World<'_>, name: &str) -> Result<(), Error> {
     world.stage(name)?.apply_samples()?;
-    let audit = Audit::of(world.cluster);
-    let writes = || -> Result<Vec<Record>, Error> {
-        let mut records = audit.as_ref().map_or(Ok(Vec::new()), Audit::records)?;
-        records.retain(|record| record.is_write() && record.user == world.operator.user());
-        // That it leads is said every few seconds, at rest too.
-        records.retain(|record| record.resource != "leases");
-        Ok(records)
-    };
+    let writes = || world.operator.writes();
     let written = || Ok::<_, Error>(world.operator.metrics()?.sum("toolgate_operator_writes_total", &[]));
     restarted(world)?;
-    let (mut last, mut since) = ((0, 0), Instant::now());
-    eventually("the operator is at rest", || {
-        let now = (writes()?.len(), written()?);
-        if now != last {
-            (last, since) = (now, Instant::now());
-        }
-        Ok(since.elapsed() >= STILLNESS)
-    })?;
-    let (before, _) = last;
+    let (before, _) = still("the operator is at rest", || Ok((writes()?.len(), written()?)))?;
     // A restart looks at everything anew. All of it is as it should be.
     restarted(world)?;
     let (written, after) = (written()?, writes()?);

@@ -28,8 +28,7 @@ pub(crate) fn no_secret_is_told(world: &World<'_>, name: &str) -> Result<(), Err
     let header = json!({"name": "Authorization", "secretKeyRef": {"name": "wrong", "key": "authorization"}});
     let wrong = json!({"spec": {"upstream": {"headers": [header]}}}).to_string();
     stage.kubectl.run(&["patch", SERVER, "--type", "merge", "--patch", &wrong])?;
-    stage.kubectl.run(&["rollout", "status", "deployment/kommo-toolgate", "--timeout=90s"])?;
-    eventually("the gateway before is gone", || Ok(stage.gateways()?.len() == 1))?;
+    stage.rolled_out(1)?;
     for _ in 0..REFUSALS {
         caller.expect("get_leads", &arguments, Outcome::Failed)?;
     }

@@ -126,8 +126,7 @@ async fn a_collector_gets_every_line_as_a_record_of_its_trace_and_is_asked_again
     let script =
         move |_: &Seen| answer(if busy.swap(false, Ordering::SeqCst) { "503 not now" } else { "200 OK" });
     let collector = Upstream::start(script).await.expect("a collector");
-    let base = collector.url().trim_end_matches("/mcp").to_owned();
-    let more = ["--audit", &*base];
+    let more = ["--audit", &*collector.base()];
     let mut world = World::start_with(Answers::Json, RULES, "info", &more).await.expect("a world");
     let id = ask(&world, &call(ALICE, "get_leads", &json!({"limit": 1}))).await;
     let id = id.header("toolgate-request-id").expect("an id").to_owned();
@@ -158,8 +157,7 @@ async fn what_a_collector_will_never_take_is_lost_counted_and_told() {
     let refuses = refusing.clone();
     let script = move |_: &Seen| answer(if refuses.load(Ordering::SeqCst) { "400 never" } else { "200 OK" });
     let collector = Upstream::start(script).await.expect("a collector");
-    let base = collector.url().trim_end_matches("/mcp").to_owned();
-    let more = ["--audit", &*base];
+    let more = ["--audit", &*collector.base()];
     let world = World::start_with(Answers::Json, RULES, "info", &more).await.expect("a world");
     ask(&world, &call(ALICE, "get_leads", &json!({}))).await;
     collector.until_seen(1).await.expect("it is sent");

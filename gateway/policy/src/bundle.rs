@@ -1,10 +1,12 @@
 //! The bundle: everything that is in force at one server's gateways, in the user's own spec types.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toolgate_crds::{McpServerSpec, ToolGrantSpec, ToolPolicySpec};
+
+use crate::digest::digits;
 
 /// The newest format of bundles that is read, and the one that is written.
 ///
@@ -132,11 +134,7 @@ impl Bundle {
 
     /// SHA-256 of a bundle's text, in hexadecimal digits.
     pub(crate) fn hash_of(text: &str) -> String {
-        let digest = Sha256::digest(text.as_bytes());
-        digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("a String takes every write");
-            text
-        })
+        digits(&Sha256::digest(text.as_bytes()))
     }
 }
 

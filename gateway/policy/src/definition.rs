@@ -5,7 +5,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::digest::digest;
+use crate::digest::{digest, digits};
 use crate::json::{Json, to_bytes};
 
 /// The member of a tool that says nothing of it to whoever calls it, and that may differ from answer to answer.
@@ -35,7 +35,7 @@ impl Definition {
 
 impl fmt::Display for Definition {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        formatter.write_str(&digits(&self.0))
     }
 }
 

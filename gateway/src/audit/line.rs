@@ -47,6 +47,14 @@ pub struct Entry {
     pub event: Event,
 }
 
+impl Entry {
+    /// So many lines are missing, and why: see [`Event::Omitted`].
+    pub fn omitted(time: Timestamp, lines: u64, because: &'static str) -> Self {
+        let event = Event::Omitted { lines, because };
+        Self { time, correlation: None, place: None, who: None, event }
+    }
+}
+
 /// Who called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Who {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
-use super::line::{Entry, Event};
+use super::line::Entry;
 use crate::otlp::{Base, Collector, resource, scope};
 use crate::outlet::Sink;
 
@@ -64,10 +64,7 @@ impl Sink<Entry> for Records {
             tracing::warn!(dropped, "the audit trail is too slow, and decisions are missing from it");
         }
         self.omitted += dropped;
-        let told = (self.omitted > 0).then(|| {
-            let event = Event::Omitted { lines: self.omitted, because: "sink" };
-            Entry { time: jiff::Timestamp::now(), correlation: None, place: None, who: None, event }
-        });
+        let told = (self.omitted > 0).then(|| Entry::omitted(jiff::Timestamp::now(), self.omitted, "sink"));
         let records: Vec<Value> = told.iter().chain(entries.iter()).flat_map(records).collect();
         let lines = entries.iter().map(Entry::lines).sum::<u64>();
         let (lost, why) = self.send(&body(&records), lines);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::line::{Entry, Event};
+use super::line::Entry;
 use crate::outlet::Sink;
 use crate::outlet::lines::{Destination, Lost, WholeLines};
 
@@ -51,9 +51,7 @@ impl<D: Destination> Sink<Entry> for Lines<D> {
         self.omitted += dropped;
         self.text.clear();
         if self.omitted > 0 {
-            let event = Event::Omitted { lines: self.omitted, because: "sink" };
-            let time = jiff::Timestamp::now();
-            Entry { time, correlation: None, place: None, who: None, event }.write(&mut self.text);
+            Entry::omitted(jiff::Timestamp::now(), self.omitted, "sink").write(&mut self.text);
         }
         for entry in entries.iter() {
             entry.write(&mut self.text);
@@ -162,8 +160,7 @@ mod tests {
     impl Destination for Disk {}
 
     fn omitted(lines: u64) -> Entry {
-        let event = Event::Omitted { lines, because: "rate" };
-        Entry { time: jiff::Timestamp::UNIX_EPOCH, correlation: None, place: None, who: None, event }
+        Entry::omitted(jiff::Timestamp::UNIX_EPOCH, lines, "rate")
     }
 
     #[test]

@@ -53,7 +53,8 @@ pub(super) async fn of(
     definitions.about(&in_force.bundle.server.uid, &in_force.upstream);
     let version = outgoing.agreed.era.version();
     let known = || definitions.of(law, version, tool);
-    let asking = async {
+    // Seldom, and large: every call would carry its room along.
+    let asking = Box::pin(async {
         let _alone = definitions.asking.lock().await;
         // Somebody may have been faster.
         if known().is_none() {
@@ -61,7 +62,7 @@ pub(super) async fn of(
             definitions.learn(law, version, listed);
         }
         Ok(())
-    };
+    });
     if known().is_none() {
         let late = || Err(Box::new(answer::bad_gateway(Some(id), SILENT)));
         let asked: Result<(), Box<Answer>> = match gateway.counters.paused(&gateway.clock) {

@@ -10,6 +10,7 @@ use toolgate_policy::{Outcome, Target};
 
 use super::Noted;
 use crate::metrics::OTHER;
+use crate::otlp::attribute as text;
 
 /// `SPAN_KIND_SERVER` and `SPAN_KIND_CLIENT`.
 const SERVER: u8 = 2;
@@ -104,10 +105,6 @@ fn failed(span: &mut Value, error: Option<&str>) {
     if error.is_some() {
         span["status"] = json!({"code": ERROR});
     }
-}
-
-fn text(key: &str, value: &str) -> Value {
-    json!({"key": key, "value": {"stringValue": value}})
 }
 
 fn number(key: &str, value: i64) -> Value {
