@@ -45,7 +45,10 @@ test: ## Everything: style, unit, property, process and cluster tests
 	e2e/redis/fetch
 	e2e/sdks/fetch
 	operator/tests/schemas/fetch
-	$(CARGO) test --locked --workspace --no-fail-fast
+	@# What failed is told once more where it is looked for first: at the end.
+	@$(CARGO) test --locked --workspace --no-fail-fast 2>&1 | tee target/test.log || \
+		{ echo; echo "What failed (the whole output is in target/test.log):"; \
+		grep -aE -A1 --no-group-separator '^test .* FAILED$$|^scenario .* (FAILED|NOT RUN)|^thread .* panicked at|^error' target/test.log; exit 1; }
 
 .PHONY: lint
 lint: ## Formatting, lints and the project's own laws

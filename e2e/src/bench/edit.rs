@@ -45,7 +45,7 @@ pub(super) async fn measure(
         return Ok(None);
     }
     let configuration = Variant::Full.configure(upstream)?;
-    let program = rules::launch(&configuration)?.listening(cores)?;
+    let program = Variant::Full.launch(&configuration)?.listening(cores)?;
     let address = program.address();
     LocalSet::new().run_until(edit(plan, &configuration, address)).await.map(Some)
 }

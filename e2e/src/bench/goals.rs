@@ -105,7 +105,8 @@ fn beside_itself(report: &Report) -> Vec<Compared> {
         compared("8 kB / small arguments", own(Asked::LargeCall), full, 1.5),
         compared(&format!("{rules} rules more / few"), variant(Variant::Rules(rules)), full, 1.03),
         compared("limits on / off", full, variant(Variant::NoLimits), 1.05),
-        compared("audit policy on / off", full, variant(Variant::NoAudit), 1.05),
+        compared("policy that watches on / off", full, variant(Variant::NoWatch), 1.05),
+        compared("audit trail on / off", full, variant(Variant::NoTrail), 1.05),
     ]
 }
 
@@ -214,9 +215,15 @@ fn counted(report: &Report) -> Vec<Goal> {
             1.05,
         ),
         (
-            "instructions per call: audit policy on / off".to_owned(),
+            "instructions per call: policy that watches on / off".to_owned(),
             of(Asked::Call, FULL),
-            of(Asked::Call, Target::Gateway(Variant::NoAudit)),
+            of(Asked::Call, Target::Gateway(Variant::NoWatch)),
+            1.05,
+        ),
+        (
+            "instructions per call: audit trail on / off".to_owned(),
+            of(Asked::Call, FULL),
+            of(Asked::Call, Target::Gateway(Variant::NoTrail)),
             1.05,
         ),
         (

@@ -14,7 +14,7 @@ use super::load::Asker;
 use super::peers;
 use super::plan::{Asked, Plan, Target};
 use super::program::Launch;
-use super::rules::{self, Variant};
+use super::rules::Variant;
 use crate::process::Folder;
 
 /// The calls of the shorter of two runs.
@@ -35,11 +35,11 @@ pub(super) async fn measure(
     }
     let full = [Asked::Call, Asked::ModernCall, Asked::LargeCall, Asked::Denied, Asked::Limited, Asked::List];
     let full = full.map(|asked| (asked, Variant::Full));
-    let variants = [Variant::Rules(plan.rules), Variant::NoLimits, Variant::NoAudit];
+    let variants = [Variant::Rules(plan.rules), Variant::NoLimits, Variant::NoWatch, Variant::NoTrail];
     for (asked, variant) in full.into_iter().chain(variants.map(|variant| (Asked::Call, variant))) {
         let configuration = variant.configure(upstream)?;
         let target = Target::Gateway(variant);
-        let instructions = valgrind.slope(&rules::launch(&configuration)?, asked, target, plan).await;
+        let instructions = valgrind.slope(&variant.launch(&configuration)?, asked, target, plan).await;
         let instructions = instructions.with_context(|| format!("{} of {}", asked.name(), target.name()))?;
         counted.push(Counted { asked, target, instructions });
     }

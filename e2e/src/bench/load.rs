@@ -36,6 +36,8 @@ pub(super) struct Sample {
     pub p50: u64,
     /// 99 of 100 answers took no longer, in nanoseconds.
     pub p99: u64,
+    /// What the slowest answer took, in nanoseconds.
+    pub longest: u64,
 }
 
 /// How hard, and how long.
@@ -210,6 +212,7 @@ impl Shared {
             window,
             p50: percentile(&took, 500),
             p99: percentile(&took, 990),
+            longest: percentile(&took, 1000),
         }
     }
 }

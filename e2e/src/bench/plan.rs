@@ -12,7 +12,7 @@ use super::load::{self, Pressure, Sample};
 use super::program::Program;
 use super::question::Question;
 use super::report::Report;
-use super::rules::{self, Variant};
+use super::rules::Variant;
 use super::{edit, instructions, peers, scrape, shared, start, upstream};
 use crate::process::{Configuration, Folder};
 
@@ -35,8 +35,10 @@ pub struct Plan {
     pub scraped_tools: usize,
     /// The grants.
     pub scraped_grants: usize,
-    /// How long calls are measured without a scrape, and then with one.
+    /// How long calls are measured without scrapes, and then with them.
     pub scraped_window: Duration,
+    /// The pause between two scrapes.
+    pub scrape_interval: Duration,
     /// Whether other proxies are measured too.
     pub peers: bool,
     /// How many calls are counted in instructions; none: they are not.
@@ -56,6 +58,7 @@ impl Plan {
             scraped_tools: 100,
             scraped_grants: 67,
             scraped_window: Duration::from_secs(15),
+            scrape_interval: Duration::from_secs(1),
             peers: true,
             counted_calls: 1000,
         }
@@ -73,6 +76,7 @@ impl Plan {
             scraped_tools: 3,
             scraped_grants: 2,
             scraped_window: Duration::from_millis(80),
+            scrape_interval: Duration::from_millis(10),
             peers: false,
             counted_calls: 0,
         }
@@ -243,9 +247,9 @@ fn targets(
             running.push(Running { target, address: launch.address, program, _configuration: None });
         }
     }
-    for variant in [Variant::Full, many, Variant::NoLimits, Variant::NoAudit] {
+    for variant in [Variant::Full, many, Variant::NoLimits, Variant::NoWatch, Variant::NoTrail] {
         let configuration = variant.configure(upstream)?;
-        let launch = rules::launch(&configuration)?;
+        let launch = variant.launch(&configuration)?;
         let program = Some(launch.listening(cores)?);
         let (target, address) = (Target::Gateway(variant), launch.address);
         running.push(Running { target, address, program, _configuration: Some(configuration) });
@@ -266,7 +270,7 @@ fn groups(running: &[Running], many: Variant) -> Vec<Vec<Cell>> {
         let there = targets.iter().filter(|target| running.iter().any(|running| running.target == **target));
         there.map(|target| Cell { asked, target: *target, connections }).collect()
     };
-    let variants = [many, Variant::NoLimits, Variant::NoAudit].map(Target::Gateway);
+    let variants = [many, Variant::NoLimits, Variant::NoWatch, Variant::NoTrail].map(Target::Gateway);
     let own = [Asked::ModernCall, Asked::LargeCall, Asked::Denied, Asked::Limited];
     let own = own.into_iter().flat_map(|asked| cells(asked, 16, &[full]));
     vec![

@@ -34,7 +34,9 @@ pub(super) enum Variant {
     /// The same without limits.
     NoLimits,
     /// The same without the policy that only watches.
-    NoAudit,
+    NoWatch,
+    /// The same without a line for every decision.
+    NoTrail,
 }
 
 impl Variant {
@@ -44,7 +46,8 @@ impl Variant {
             Self::Full => "toolgate".to_owned(),
             Self::Rules(entries) => format!("toolgate, {entries} rules"),
             Self::NoLimits => "toolgate, no limits".to_owned(),
-            Self::NoAudit => "toolgate, no audit policy".to_owned(),
+            Self::NoWatch => "toolgate, no policy that watches".to_owned(),
+            Self::NoTrail => "toolgate, no audit trail".to_owned(),
         }
     }
 
@@ -73,7 +76,7 @@ impl Variant {
     pub(super) fn configure(self, upstream: SocketAddr) -> anyhow::Result<Configuration> {
         let configuration = Configuration::new(&format!("http://{upstream}/mcp"))?;
         configuration.policy("bench", &self.rules())?;
-        if self != Self::NoAudit {
+        if self != Self::NoWatch {
             configuration
                 .policy("watch", "mode: audit\ndefault: deny\ntools: {\"get_*\": {action: allow}}")?;
         }
@@ -85,6 +88,29 @@ impl Variant {
         }
         configuration.grant("bench", TOKEN, "")?;
         Ok(configuration)
+    }
+
+    /// How a gateway with these files is started.
+    pub(super) fn launch(self, configuration: &Configuration) -> anyhow::Result<Launch> {
+        let (address, admin) = (free_address()?, free_address()?);
+        let text = |path: std::path::PathBuf| path.to_str().map(str::to_owned).context("a path is no text");
+        let mut command = vec![
+            text(gateway_binary()?)?,
+            "--config".to_owned(),
+            text(configuration.objects())?,
+            "--credentials".to_owned(),
+            text(configuration.credentials())?,
+            "--listen".to_owned(),
+            address.to_string(),
+            "--admin".to_owned(),
+            admin.to_string(),
+        ];
+        if self == Self::NoTrail {
+            command.extend(["--audit", "off"].map(str::to_owned));
+        }
+        let log = configuration.path().join(format!("gateway-{}.log", address.port()));
+        let environment = vec![("TOOLGATE_LOG".to_owned(), "warn".to_owned())];
+        Ok(Launch { command, environment, address, log })
     }
 }
 
@@ -106,24 +132,4 @@ fn more(entries: Range<usize>) -> String {
 /// Whether the rules hide a tool.
 pub(super) fn hides(tool: &str) -> bool {
     ["stop_", "pin_", "unpin_"].iter().any(|prefix| tool.starts_with(prefix))
-}
-
-/// How a gateway with these files is started.
-pub(super) fn launch(configuration: &Configuration) -> anyhow::Result<Launch> {
-    let (address, admin) = (free_address()?, free_address()?);
-    let text = |path: std::path::PathBuf| path.to_str().map(str::to_owned).context("a path is no text");
-    let command = vec![
-        text(gateway_binary()?)?,
-        "--config".to_owned(),
-        text(configuration.objects())?,
-        "--credentials".to_owned(),
-        text(configuration.credentials())?,
-        "--listen".to_owned(),
-        address.to_string(),
-        "--admin".to_owned(),
-        admin.to_string(),
-    ];
-    let log = configuration.path().join(format!("gateway-{}.log", address.port()));
-    let environment = vec![("TOOLGATE_LOG".to_owned(), "warn".to_owned())];
-    Ok(Launch { command, environment, address, log })
 }

@@ -29,12 +29,25 @@ pub(super) struct Scrapes {
     series: usize,
     bytes: usize,
     milliseconds: Vec<f64>,
-    /// In microseconds, without and with a scrape in the window.
-    quiet: Vec<f64>,
-    scraped: Vec<f64>,
-    window: Duration,
+    quiet: Latencies,
+    scraped: Latencies,
+    interval: Duration,
     /// Answers that were not what they must be.
     pub errors: u64,
+}
+
+/// How long calls took, in microseconds, round by round.
+#[derive(Debug, Default)]
+struct Latencies {
+    p99: Vec<f64>,
+    longest: Vec<f64>,
+}
+
+impl Latencies {
+    fn add(&mut self, sample: &Sample) {
+        self.p99.push(micros(sample.p99));
+        self.longest.push(micros(sample.longest));
+    }
 }
 
 /// Measures it.
@@ -60,7 +73,7 @@ pub(super) async fn measure(
     for grant in &grants {
         configuration.grant(grant, &token(grant), "")?;
     }
-    let launch = rules::launch(&configuration)?;
+    let launch = Variant::Full.launch(&configuration)?;
     let admin = launch.command.iter().skip_while(|word| *word != "--admin").nth(1);
     let admin: SocketAddr = admin.context("the gateway has an admin port")?.parse().context("an address")?;
     let program = launch.listening(cores)?;
@@ -70,23 +83,19 @@ pub(super) async fn measure(
         series: 0,
         bytes: 0,
         milliseconds: Vec::new(),
-        quiet: Vec::new(),
-        scraped: Vec::new(),
-        window: plan.scraped_window,
+        quiet: Latencies::default(),
+        scraped: Latencies::default(),
+        interval: plan.scrape_interval,
         errors: 0,
     };
     for _ in 0..plan.rounds.min(2) {
         let quiet = press(plan, program.address()).await?;
-        let (loaded, told) = tokio::join!(press(plan, program.address()), async {
-            tokio::time::sleep(plan.warm_up + plan.scraped_window / 2).await;
-            scrape(admin).await
-        });
-        let (loaded, (text, took)) = (loaded?, told?);
-        let series = text.lines().filter(|line| line.starts_with("toolgate_tool_calls_total{"));
-        (scrapes.series, scrapes.bytes) = (series.count(), text.len());
-        scrapes.milliseconds.push(took.as_secs_f64() * 1e3);
-        scrapes.quiet.push(micros(quiet.p99));
-        scrapes.scraped.push(micros(loaded.p99));
+        let loaded = tokio::select! {
+            sample = press(plan, program.address()) => sample?,
+            failed = scrape_on(admin, &mut scrapes) => return Err(failed),
+        };
+        scrapes.quiet.add(&quiet);
+        scrapes.scraped.add(&loaded);
         scrapes.errors += quiet.errors + loaded.errors;
     }
     Ok(scrapes)
@@ -144,6 +153,20 @@ async fn press(plan: Plan, address: SocketAddr) -> anyhow::Result<Sample> {
     Ok(sample)
 }
 
+/// Scrapes again and again, until it fails or nobody waits for it any more.
+async fn scrape_on(admin: SocketAddr, scrapes: &mut Scrapes) -> anyhow::Error {
+    loop {
+        let (text, took) = match scrape(admin).await {
+            Ok(page) => page,
+            Err(error) => return error,
+        };
+        let series = text.lines().filter(|line| line.starts_with("toolgate_tool_calls_total{"));
+        (scrapes.series, scrapes.bytes) = (series.count(), text.len());
+        scrapes.milliseconds.push(took.as_secs_f64() * 1e3);
+        tokio::time::sleep(scrapes.interval).await;
+    }
+}
+
 async fn scrape(admin: SocketAddr) -> anyhow::Result<(String, Duration)> {
     let began = Instant::now();
     let mut stream = TcpStream::connect(admin).await.context("scrape")?;
@@ -159,16 +182,17 @@ impl Scrapes {
     pub(super) fn text(&self, text: &mut String) {
         let _written = writeln!(
             text,
-            "| a scrape of {} series of calls, once in {} s | kB | ms | p99 us of calls without it, c=1 | with it | ratio |\n\
-             | --- | --- | --- | --- | --- | --- |\n\
-             | | {} | {} | {} | {} | {} |\n",
+            "| a scrape of {} series of calls, each {} ms | kB | ms | p99 us of calls without, c=1 | with | longest call us without | with |\n\
+             | --- | --- | --- | --- | --- | --- | --- |\n\
+             | | {} | {} | {} | {} | {} | {} |\n",
             self.series,
-            self.window.as_secs(),
+            self.interval.as_millis(),
             self.bytes / 1000,
-            figure(&self.milliseconds, 0),
-            figure(&self.quiet, 0),
-            figure(&self.scraped, 0),
-            figure(&self.ratios(), 2),
+            figure(&self.milliseconds, 1),
+            figure(&self.quiet.p99, 0),
+            figure(&self.scraped.p99, 0),
+            figure(&self.quiet.longest, 0),
+            figure(&self.scraped.longest, 0),
         );
     }
 
@@ -179,14 +203,11 @@ impl Scrapes {
             "series": self.series,
             "bytes": self.bytes,
             "milliseconds": json(&self.milliseconds),
-            "p99MicrosecondsWithout": json(&self.quiet),
-            "p99MicrosecondsWith": json(&self.scraped),
-            "ratio": json(&self.ratios()),
+            "p99MicrosecondsWithout": json(&self.quiet.p99),
+            "p99MicrosecondsWith": json(&self.scraped.p99),
+            "longestMicrosecondsWithout": json(&self.quiet.longest),
+            "longestMicrosecondsWith": json(&self.scraped.longest),
         })
-    }
-
-    fn ratios(&self) -> Vec<f64> {
-        self.scraped.iter().zip(&self.quiet).map(|(scraped, quiet)| scraped / quiet).collect()
     }
 }
 

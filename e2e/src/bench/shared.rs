@@ -16,7 +16,7 @@ use super::load::{self, Asker, Pressure};
 use super::plan::{Plan, shuffled};
 use super::program::{Launch, Program};
 use super::question::Question;
-use super::rules::{self, Variant};
+use super::rules::Variant;
 use crate::process::{Configuration, Redis};
 
 /// Connections of the load.
@@ -101,7 +101,7 @@ fn start(
     if counted == Counted::Store {
         configuration.counters(&format!("{{url: '{}'}}", redis.url()))?;
     }
-    let mut launch: Launch = rules::launch(&configuration)?;
+    let mut launch: Launch = Variant::Full.launch(&configuration)?;
     launch.command.extend(["--counters-deadline-milliseconds", DEADLINE_MILLISECONDS].map(str::to_owned));
     Ok(Running { counted, program: launch.listening(cores)?, _configuration: configuration })
 }

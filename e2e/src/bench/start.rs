@@ -14,7 +14,7 @@ use super::peers;
 use super::plan::{Plan, shuffled};
 use super::program::Launch;
 use super::question::Question;
-use super::rules::{self, Variant};
+use super::rules::Variant;
 use crate::process::{Configuration, Folder, PATIENCE};
 
 /// The pause after an attempt to connect that failed.
@@ -35,7 +35,7 @@ pub(super) async fn measure(
     }
     for variant in [Variant::Full, Variant::Rules(RULES.min(plan.rules))] {
         let configuration = variant.configure(upstream)?;
-        launches.push((variant.name(), rules::launch(&configuration)?, Some(configuration)));
+        launches.push((variant.name(), variant.launch(&configuration)?, Some(configuration)));
     }
     let mut took: Vec<Vec<f64>> = vec![Vec::new(); launches.len()];
     let indices: Vec<usize> = (0..launches.len()).collect();

@@ -111,7 +111,7 @@ fn play(cluster: &Cluster, story: &Story) -> anyhow::Result<()> {
         MORE.replace("SUPPORT", &token_digest(OTHER_TOKEN)).replace("LOOPING", &token_digest(LOOPING_TOKEN));
     stage.kubectl.apply(&more)?;
     stage.kubectl.run(&["patch", SERVER, "--type=merge", "--patch", &Store::patch(2)])?;
-    stage.kubectl.run(&["rollout", "status", "deployment/kommo-toolgate", "--timeout=90s"])?;
+    stage.rolled_out(2)?;
     stage.kubectl.wait("condition=Programmed", &["toolpolicy/kommo-readers", "toolgrant/looping-agent"])?;
     stage.kubectl.wait("condition=CountersAvailable", &[SERVER])?;
     let pods = stage.gateways()?;

@@ -36,7 +36,7 @@ const UNSENT: &str = "error sending request";
 const CONNECTIONS_MORE: usize = 2;
 
 /// How long an outcome is waited for.
-const WAIT_SECONDS: u64 = 60;
+const WAIT_SECONDS: u64 = 180;
 
 /// Who calls, and where.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use super::command::{self, CommandError, Deadline, Ran};
 use super::{Error, parsed};
 
 /// How long kubectl waits for something to come true.
-const WAIT: &str = "--timeout=90s";
+const WAIT: &str = "--timeout=180s";
 
 /// kubectl for one cluster and, once chosen, one namespace.
 #[derive(Debug, Clone)]
@@ -97,6 +97,15 @@ impl Kubectl {
         let what = format!("--for={what}");
         let arguments: Vec<&str> = ["wait", WAIT, &what].into_iter().chain(objects.iter().copied()).collect();
         self.run(&arguments).map(drop)
+    }
+
+    /// `kubectl rollout status` of a Deployment: waits until all its pods are of its last template.
+    ///
+    /// # Errors
+    ///
+    /// If that does not come about in time.
+    pub fn rolled_out(&self, deployment: &str) -> Result<(), CommandError> {
+        self.run(&["rollout", "status", &format!("deployment/{deployment}"), WAIT]).map(drop)
     }
 
     /// An object, or a list of them.

@@ -1,11 +1,13 @@
-//! Plays scenarios on one cluster with one installation: first those that leave each other alone, all at once, then
+//! Plays scenarios on one cluster with one installation: first those that leave each other alone, some at a time, then
 //! those that take something away from all, one by one.
 //!
 //! Without a cluster nothing is played, and that is said loudly.
 
 use std::env;
+use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
@@ -21,6 +23,10 @@ const REQUIRE: &str = "TOOLGATE_REQUIRE_CLUSTER";
 
 /// Leaves everything as it is after the last scenario.
 const KEEP: &str = "KEEP";
+
+/// How many scenarios are played at the same time. With more, two cores are so busy that what each of them waits for takes
+/// longer than all of them one after the other.
+const AT_ONCE: usize = 6;
 
 /// What all scenarios share.
 #[derive(Debug)]
@@ -163,11 +169,16 @@ fn play_on(cluster: &Cluster, together: &[Scenario], alone: &[Scenario]) -> Resu
     println!("images loaded and chart installed in {:.1} s", started.elapsed().as_secs_f64());
     let world = World { cluster, images: &images, operator };
     let mut tally = Tally::default();
+    let left = Mutex::new(together.iter());
+    let next = || left.lock().ok()?.next();
     thread::scope(|scope| {
-        let playing: Vec<_> =
-            together.iter().map(|scenario| scope.spawn(|| play_one(&world, scenario))).collect();
-        for one in playing {
-            tally.count(&one.join().unwrap_or(Played::Failed));
+        let play_on = || iter::from_fn(next).map(|scenario| play_one(&world, scenario)).collect();
+        let playing: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(play_on)).collect();
+        for played in playing {
+            let played: Vec<Played> = played.join().unwrap_or_else(|_| vec![Played::Failed]);
+            for played in &played {
+                tally.count(played);
+            }
         }
     });
     for scenario in alone {
@@ -199,6 +210,6 @@ fn play_one(world: &World<'_>, scenario: &Scenario) -> Played {
 }
 
 fn words(error: &Error) -> String {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |cause| (*cause).source());
+    let causes = iter::successors(Some(error as &dyn std::error::Error), |cause| (*cause).source());
     causes.map(ToString::to_string).collect::<Vec<String>>().join(": ")
 }

@@ -124,7 +124,7 @@ impl<'c> Stage<'c> {
     ///
     /// If that does not come about.
     pub fn rolled_out(&self, gateways: usize) -> Result<(), Error> {
-        self.kubectl.run(&["rollout", "status", "deployment/kommo-toolgate", "--timeout=90s"])?;
+        self.kubectl.rolled_out("kommo-toolgate")?;
         eventually("the gateways before are gone", || Ok(self.gateways()?.len() == gateways))
     }
 

@@ -34,7 +34,7 @@ pub(crate) fn a_gateway_runs_as_its_server_says(world: &World<'_>, name: &str) -
     stage.kubectl.wait("condition=Ready", &[SERVER])?;
     let found = || stage.kubectl.run(&["get", KINDS, "--output", "name"]);
     eventually("everything is there", || Ok(found()?.lines().count() == 3))?;
-    stage.kubectl.run(&["rollout", "status", "deployment/kommo-toolgate", "--timeout=90s"])?;
+    stage.rolled_out(1)?;
     let labels = stage.kubectl.run(&["get", "pods", "--selector=team=crm", "--output", "name"])?;
     promise(!labels.is_empty(), || "no gateway pod has the label".to_owned())?;
     stage.caller()?.until("get_lead", &json!({"id": 1001}), Outcome::Allowed)?;

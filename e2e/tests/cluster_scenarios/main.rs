@@ -1,6 +1,6 @@
 //! Scenarios on a real Kubernetes: one cluster and one installation of the chart for all of them.
 //!
-//! Those that leave each other alone are played at the same time, each in a namespace of its own. Those that take
+//! Those that leave each other alone are played some at a time, each in a namespace of its own. Those that take
 //! something away from everybody come after, one by one; the last one takes away the installation.
 
 mod bundles;

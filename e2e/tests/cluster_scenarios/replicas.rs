@@ -46,7 +46,7 @@ fn patch(stage: &Stage<'_>, object: &str, patch: &str) -> Result<(), Error> {
 /// Waits until all gateways are of the last template, and all of them enforce everything.
 fn ready(stage: &Stage<'_>) -> Result<(), Error> {
     stage.kubectl.wait("condition=Ready", &[SERVER])?;
-    stage.kubectl.run(&["rollout", "status", "deployment/kommo-toolgate", "--timeout=90s"])?;
+    stage.rolled_out(GATEWAYS)?;
     stage.kubectl.wait("condition=Programmed", &[POLICY])?;
     eventually("the server has all its gateways", || {
         let known = stage.kubectl.value(SERVER, ".status.replicas")?;
