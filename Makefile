@@ -10,6 +10,8 @@ BIN := target/debug
 IMAGES := target/images
 BINARIES := toolgate-operator toolgate-gateway kommo-stand-in agent toolgate
 VERSION := 0.1.0
+# Of the whole workspace, so that what one figure needs is not built in another way for the next.
+RELEASE := $(CARGO) build --locked --release --workspace
 
 .PHONY: help
 help: ## Show this help
@@ -68,7 +70,7 @@ generate: ## Write the manifests anew from the types
 bench: ## What a call costs beside nginx and Envoy (fetched into target/bench), in tables and target/bench/report.json
 	e2e/src/bench/fetch
 	e2e/redis/fetch
-	$(CARGO) build --locked --release -p toolgate-gateway -p toolgate-e2e --bin toolgate-gateway --bin bench
+	$(RELEASE) --bin toolgate-gateway --bin bench
 	target/release/bench
 
 .PHONY: pictures
@@ -80,13 +82,13 @@ pictures: build ## Draw the dashboards anew, from a load on a real cluster, with
 
 .PHONY: bench-operator
 bench-operator: ## What the operator costs with 10,000 policies, before an API server in memory: JSON on stdout (REST=300 seconds)
-	$(CARGO) build --locked --release -p toolgate-operator -p toolgate-e2e --bin toolgate-operator --bin bench-operator
+	$(RELEASE) --bin toolgate-operator --bin bench-operator
 	target/release/bench-operator --rest $${REST:-300}
 
 .PHONY: bench-cluster
 bench-cluster: ## What edits, new servers, rolling updates and rest take on a real Kubernetes made here: JSON on stdout (root, Go)
 	e2e/redis/fetch
-	$(CARGO) build --locked --release --workspace --bins
+	$(RELEASE) --bin bench-cluster $(addprefix --bin ,$(BINARIES))
 	E2E_PROGRAMS=$(CURDIR)/target/release target/release/bench-cluster --rest $${REST:-300}
 
 .PHONY: deny

@@ -1,11 +1,14 @@
 //! The process: puts the parts together, serves, and stops in order.
 
+use std::io;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -38,8 +41,14 @@ const SWEEP: Duration = Duration::from_mins(1);
 pub fn run(arguments: Arguments, log: &Log) -> anyhow::Result<()> {
     // More than one provider could be linked in one day; then rustls would want to be told.
     let _already = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(arguments, log.clone()))
+    runtime()?.block_on(serve(arguments, log.clone()))
+}
+
+// On one CPU, which most pods have, there is nobody to hand work to, and a runtime without that does with less.
+fn runtime() -> io::Result<Runtime> {
+    let alone = available_parallelism().is_ok_and(|cpus| cpus.get() == 1);
+    let mut builder = if alone { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    builder.enable_all().build()
 }
 
 async fn serve(arguments: Arguments, log: Log) -> anyhow::Result<()> {
@@ -202,7 +211,7 @@ struct Stopped {
 }
 
 impl Stopped {
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 

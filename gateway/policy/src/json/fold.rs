@@ -4,6 +4,8 @@
 //! Kelvin sign is a `k` to them), and some end a key at a NUL. Folding maps every such spelling of a
 //! key to one, so that two of them in one object can be noticed. It is only ever used to refuse.
 
+use super::words;
+
 /// The characters of `key` as the laxest known parser would compare them: upper then lower case,
 /// without control characters and without characters that have no shape.
 pub fn fold(key: &str) -> impl Iterator<Item = char> + '_ {
@@ -36,7 +38,7 @@ pub fn is_spelling(key: &str, names: &[&str]) -> bool {
 
 /// Whether folding `key` is ASCII lower-casing and nothing else.
 pub(super) fn is_plain(key: &str) -> bool {
-    key.bytes().all(is_plain_byte)
+    words::is_printable(key.as_bytes())
 }
 
 fn is_plain_byte(byte: u8) -> bool {
