@@ -44,7 +44,7 @@ pub fn run(arguments: Arguments, log: &Log) -> anyhow::Result<()> {
     runtime()?.block_on(serve(arguments, log.clone()))
 }
 
-// On one CPU, which most pods have, there is nobody to hand work to, and a runtime without that does with less.
+// On one CPU, by a pod's limit too, there is nobody to hand work to, and a runtime without that does with less.
 fn runtime() -> io::Result<Runtime> {
     let alone = available_parallelism().is_ok_and(|cpus| cpus.get() == 1);
     let mut builder = if alone { Builder::new_current_thread() } else { Builder::new_multi_thread() };
