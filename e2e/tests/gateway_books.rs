@@ -1,12 +1,14 @@
 //! The books of four sides balance: what clients heard, what the gateway counted, what it recorded, and what reached the
-//! server; while policies are edited and gateways are killed.
+//! server; while policies are edited, gateways are killed, and the store that they count in is, too.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
 use toolgate_e2e::kommo::Answers;
-use toolgate_e2e::process::{ALICE, Answer, BOB, Folder, Gateway, Metrics, PATIENCE, Request, Start, World};
+use toolgate_e2e::process::{
+    ALICE, Answer, BOB, Folder, Gateway, Metrics, PATIENCE, Redis, Request, Start, World,
+};
 
 const OPEN: &str = "\
 default: deny
@@ -83,6 +85,25 @@ impl Books {
         assert_eq!(whole(metrics.sum("toolgate_audit_lines_dropped_total", &[])), 0);
     }
 
+    /// All sides say the same: clients, metrics, the trail, and the server.
+    fn agree(&self, recorded: &[Value], reached: &BTreeMap<String, u64>) {
+        assert_eq!(recorded.len(), self.lines(), "nothing is recorded that was not counted");
+        let of = |event: &str| recorded.iter().filter(|line| line["event"] == event).collect::<Vec<_>>();
+        let mut tally = Tally::new();
+        for line in of("decision") {
+            let word = |member: &str| line[member].as_str().expect("a word");
+            add(&mut tally, word("name"), word("verdict"), 1);
+        }
+        assert_eq!(of("watched").len() as u64, self.watched);
+        assert_eq!(of("rejected").len() as u64, self.rejected);
+        assert_eq!(self.heard, self.counted, "what clients heard was counted");
+        assert_eq!(self.heard, tally, "and recorded");
+        let allowed = tally.iter().filter(|((_, verdict), _)| verdict == "allowed");
+        let allowed: BTreeMap<String, u64> =
+            allowed.map(|((tool, _), count)| (tool.clone(), *count)).collect();
+        assert_eq!(*reached, allowed, "what was allowed reached the server, and nothing else did");
+    }
+
     fn lines(&self) -> usize {
         let decisions: u64 = self.counted.values().sum();
         usize::try_from(decisions + self.watched + self.rejected).expect("not so many")
@@ -111,13 +132,17 @@ async fn until_written(path: &Path, count: usize) -> Vec<Value> {
     tokio::time::timeout(PATIENCE, waiting).await.expect("every line is written in time")
 }
 
+async fn call(world: &World, token: &str, tool: &str) -> String {
+    let request = Request::modern_call(token, tool, &json!({"id": 1001, "bot_id": 1}));
+    heard(&world.ask(&request).await.expect("an answer"))
+}
+
 /// Callers side by side, and edits while they call.
 async fn round(world: &World, heard_by: &mut Tally, rules: &str) {
     let calls = CALLS.map(|(token, tool)| async move {
         let mut verdicts = Vec::new();
         for _ in 0..3 {
-            let request = Request::modern_call(token, tool, &json!({"id": 1001, "bot_id": 1}));
-            verdicts.push((tool, heard(&world.ask(&request).await.expect("an answer"))));
+            verdicts.push((tool, call(world, token, tool).await));
         }
         verdicts
     });
@@ -128,52 +153,62 @@ async fn round(world: &World, heard_by: &mut Tally, rules: &str) {
     }
 }
 
-#[tokio::test]
-async fn four_sides_agree_while_policies_are_edited_and_gateways_killed() {
+/// What is asked of one gateway: two policies in turn, of which the first comes while the store is away.
+async fn rounds(world: &World, heard_by: &mut Tally, store: &mut Option<Redis>) {
+    for number in 0..ROUNDS {
+        let rules = if number % 2 == 0 { NARROW } else { OPEN };
+        let Some(redis) = store else {
+            round(world, heard_by, rules).await;
+            continue;
+        };
+        if number % 2 == 0 {
+            redis.kill().await.expect("it ends");
+            add(heard_by, "get_lead", &call(world, ALICE, "get_lead").await, 1);
+            let (restarted, ()) = tokio::join!(redis.restart(), round(world, heard_by, rules));
+            restarted.expect("it starts");
+        } else {
+            let counts = |answer: &Answer| answer.text().contains("counters: the shared store answers");
+            world.gateway.admin().until("/readyz", "counts", counts).await.expect("it counts again");
+            round(world, heard_by, rules).await;
+        }
+    }
+}
+
+/// Plays the lives of all gateways, compares the books, and answers what clients heard.
+async fn four_sides_agree(mut store: Option<Redis>) -> Tally {
     let folder = Folder::new().expect("a folder");
     let path = folder.path().join("audit.jsonl");
     let more = ["--audit", path.to_str().expect("UTF-8")];
     let mut world = World::start_with(Answers::Json, OPEN, "info", &more).await.expect("a world");
     world.configuration.policy("trial", WATCH).expect("is written");
+    if let Some(redis) = &store {
+        world.configuration.counters(&format!("{{url: '{}'}}", redis.url())).expect("is written");
+    }
     let (objects, credentials) = (world.configuration.objects(), world.configuration.credentials());
     let mut books = Books::default();
-    for life in 0..GATEWAYS {
-        if life > 0 {
-            let start = Start { config: &objects, credentials: Some(&credentials), log: "info", more: &more };
-            // The one before is killed, with no word of it.
-            world.gateway = Gateway::ready(start).await.expect("another gateway");
-        }
-        for number in 0..ROUNDS {
-            round(&world, &mut books.heard, if number % 2 == 0 { NARROW } else { OPEN }).await;
-        }
+    for _ in 0..GATEWAYS {
+        let start = Start { config: &objects, credentials: Some(&credentials), log: "info", more: &more };
+        // The one before is killed, with no word of it.
+        world.gateway = Gateway::ready(start).await.expect("another gateway");
+        rounds(&world, &mut books.heard, &mut store).await;
         let unknown = Request::modern_call("nobody", "get_leads", &json!({}));
         assert_eq!(world.ask(&unknown).await.expect("an answer").status, 401);
         books.note(&world.gateway.admin().metrics().await.expect("metrics"));
         until_written(&path, books.lines()).await;
     }
-    let recorded = lines(&path);
-    assert_eq!(recorded.len(), books.lines(), "nothing is recorded that was not counted");
-    let of = |event: &str| recorded.iter().filter(|line| line["event"] == event).collect::<Vec<_>>();
-    let mut tally = Tally::new();
-    for line in of("decision") {
-        add(
-            &mut tally,
-            line["name"].as_str().expect("a name"),
-            line["verdict"].as_str().expect("a verdict"),
-            1,
-        );
-    }
-    assert_eq!(of("watched").len() as u64, books.watched);
-    assert_eq!(of("rejected").len() as u64, books.rejected);
-    assert_eq!(books.heard, books.counted, "what clients heard was counted");
-    assert_eq!(books.heard, tally, "and recorded");
-    let calls = GATEWAYS * ROUNDS * CALLS.len() * 3;
-    assert_eq!(books.heard.values().sum::<u64>(), calls as u64);
-    let allowed = tally.iter().filter(|((_, verdict), _)| verdict == "allowed");
-    let allowed: BTreeMap<String, u64> = allowed.map(|((tool, _), count)| (tool.clone(), *count)).collect();
-    assert_eq!(
-        world.stand_in.counts().by_tool,
-        allowed,
-        "what was allowed reached the server, and nothing else did"
-    );
+    books.agree(&lines(&path), &world.stand_in.counts().by_tool);
+    books.heard
+}
+
+#[tokio::test]
+async fn four_sides_agree_while_policies_are_edited_and_gateways_killed() {
+    four_sides_agree(None).await;
+}
+
+#[tokio::test]
+async fn four_sides_agree_while_the_store_is_killed_too() {
+    let Some(redis) = Redis::start(&[]).await.expect("a Redis") else { return };
+    let heard = four_sides_agree(Some(redis)).await;
+    let uncounted = ("get_lead".to_owned(), "uncounted".to_owned());
+    assert!(heard.contains_key(&uncounted), "nothing was refused while the store was away: {heard:?}");
 }

@@ -58,7 +58,7 @@ pub(crate) fn only_live_credentials_open_a_server(world: &World<'_>, name: &str)
     patch(&stage, POLICY, r#"{"spec": {"allTools": null}}"#)?;
     grants(&stage)?;
     stage.kubectl.wait("condition=Programmed", &["toolgrant/good", "toolgrant/good-token", POLICY])?;
-    stage.rolled_out(1)?;
+    stage.kubectl.rolled_out("kommo-toolgate")?;
     stage.kubectl.wait("condition=Ready", &[SERVER])?;
     let forge = Forge::new(&stage)?;
     mount(&stage, &forge)?;
