@@ -127,9 +127,9 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> Result<bool, Error>) ->
     Ok(())
 }
 
-/// How long nothing changes before it counts as rest. What happened in a cluster before is told by the statuses and Events
-/// of a few seconds, one after the other.
-const STILLNESS: Duration = Duration::from_secs(15);
+/// How long nothing changes before it counts as rest: gateways look at their servers every ten seconds, and the operator at
+/// gateways every half minute, so what has happened may be told by a status that much later.
+const STILLNESS: Duration = Duration::from_secs(50);
 
 /// Waits until something stands still, and answers what it is then.
 ///
