@@ -118,11 +118,19 @@ const LOOK: Duration = Duration::from_millis(20);
 /// # Errors
 ///
 /// If looking fails, or if it does not hold in time.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> Result<bool, Error>) -> Result<(), Error> {
+pub fn eventually(what: &str, holds: impl FnMut() -> Result<bool, Error>) -> Result<(), Error> {
+    looking_each(LOOK, what, holds)
+}
+
+fn looking_each(
+    pause: Duration,
+    what: &str,
+    mut holds: impl FnMut() -> Result<bool, Error>,
+) -> Result<(), Error> {
     let end = Instant::now() + PATIENCE;
     while !holds()? {
         promise(Instant::now() < end, || format!("not within {} s: {what}", PATIENCE.as_secs()))?;
-        thread::sleep(LOOK);
+        thread::sleep(pause);
     }
     Ok(())
 }
@@ -131,6 +139,9 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> Result<bool, Error>) ->
 /// gateways every half minute, so what has happened may be told by a status that much later.
 const STILLNESS: Duration = Duration::from_secs(50);
 
+/// The pause between two looks at what should stand still: the whole audit log is read for one.
+const LOOK_AT_REST: Duration = Duration::from_secs(1);
+
 /// Waits until something stands still, and answers what it is then.
 ///
 /// # Errors
@@ -138,7 +149,7 @@ const STILLNESS: Duration = Duration::from_secs(50);
 /// If it does not in time, or if it cannot be looked at.
 pub fn still<T: PartialEq>(what: &str, look: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
     let (mut last, mut since) = (look()?, Instant::now());
-    eventually(what, || {
+    looking_each(LOOK_AT_REST, what, || {
         let now = look()?;
         if now != last {
             (last, since) = (now, Instant::now());

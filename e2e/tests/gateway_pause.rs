@@ -62,8 +62,7 @@ async fn gateways(count: usize, upstream: &Upstream, redis: Option<&Redis>) -> (
     for _ in 0..count {
         let gateway = Gateway::ready(start).await.expect("a gateway");
         if redis.is_some() {
-            let counts = |answer: &Answer| answer.text().contains("the shared store answers");
-            gateway.admin().until("/readyz", "a store", counts).await.expect("a store");
+            gateway.admin().until_it_counts().await.expect("a store");
         }
         gateways.push(gateway);
     }

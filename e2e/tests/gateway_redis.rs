@@ -99,7 +99,7 @@ async fn until_told(gateway: &Gateway, part: &str) {
 }
 
 async fn until_it_counts(gateway: &Gateway) {
-    until_told(gateway, "the shared store answers").await;
+    gateway.admin().until_it_counts().await.expect("is told");
 }
 
 /// What the gauge says of the store.

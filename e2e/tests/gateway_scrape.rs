@@ -115,8 +115,7 @@ async fn gateways_that_share_a_store_tell_what_all_of_them_charged() {
     let [first, second] =
         [Gateway::ready(start).await.expect("a gateway"), Gateway::ready(start).await.expect("another")];
     for gateway in [&first, &second] {
-        let up = |answer: &Answer| answer.text().contains("the shared store answers");
-        gateway.admin().until("/readyz", "the store", up).await.expect("is there");
+        gateway.admin().until_it_counts().await.expect("the store is there");
     }
     call(&first, ALICE, "get_leads").await;
     call(&second, BOB, "get_leads").await;

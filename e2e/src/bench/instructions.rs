@@ -35,7 +35,7 @@ pub(super) async fn measure(
     }
     let full = [Asked::Call, Asked::ModernCall, Asked::LargeCall, Asked::Denied, Asked::Limited, Asked::List];
     let full = full.map(|asked| (asked, Variant::Full));
-    let variants = [Variant::Rules(plan.rules), Variant::NoLimits, Variant::NoWatch, Variant::NoTrail];
+    let variants = Variant::compared(plan.rules);
     for (asked, variant) in full.into_iter().chain(variants.map(|variant| (Asked::Call, variant))) {
         let configuration = variant.configure(upstream)?;
         let target = Target::Gateway(variant);

@@ -190,10 +190,10 @@ pub fn run(plan: Plan, cores: Option<Cores>, mut tell: impl FnMut(&str)) -> anyh
     let upstream = upstream::start()?;
     let mut report = Report::new(plan, cores);
     tell("starting every target");
-    let many = Variant::Rules(plan.rules);
-    let mut running = targets(plan, cores, &folder, upstream, many)?;
+    let variants = Variant::compared(plan.rules);
+    let mut running = targets(plan, cores, &folder, upstream, variants)?;
     report.idle_bytes = idle(&running)?;
-    let groups = groups(&running, many);
+    let groups = groups(&running, variants);
     let mut measured: Vec<Measured> =
         groups.iter().flatten().map(|cell| Measured { cell: *cell, readings: Vec::new() }).collect();
     for round in 1..=plan.rounds {
@@ -232,7 +232,7 @@ fn targets(
     cores: Option<Cores>,
     folder: &Folder,
     upstream: SocketAddr,
-    many: Variant,
+    variants: [Variant; 4],
 ) -> anyhow::Result<Vec<Running>> {
     let direct = Running { target: Target::Direct, address: upstream, program: None, _configuration: None };
     let mut running = vec![direct];
@@ -247,7 +247,7 @@ fn targets(
             running.push(Running { target, address: launch.address, program, _configuration: None });
         }
     }
-    for variant in [Variant::Full, many, Variant::NoLimits, Variant::NoWatch, Variant::NoTrail] {
+    for variant in [Variant::Full].into_iter().chain(variants) {
         let configuration = variant.configure(upstream)?;
         let launch = variant.launch(&configuration)?;
         let program = Some(launch.listening(cores)?);
@@ -263,14 +263,14 @@ fn idle(running: &[Running]) -> anyhow::Result<u64> {
 }
 
 /// What is measured close together, because it is compared.
-fn groups(running: &[Running], many: Variant) -> Vec<Vec<Cell>> {
+fn groups(running: &[Running], variants: [Variant; 4]) -> Vec<Vec<Cell>> {
     let full = Target::Gateway(Variant::Full);
     let peers = [Target::Direct, Target::Nginx, Target::Envoy, full];
     let cells = |asked, connections, targets: &[Target]| -> Vec<Cell> {
         let there = targets.iter().filter(|target| running.iter().any(|running| running.target == **target));
         there.map(|target| Cell { asked, target: *target, connections }).collect()
     };
-    let variants = [many, Variant::NoLimits, Variant::NoWatch, Variant::NoTrail].map(Target::Gateway);
+    let variants = variants.map(Target::Gateway);
     let own = [Asked::ModernCall, Asked::LargeCall, Asked::Denied, Asked::Limited];
     let own = own.into_iter().flat_map(|asked| cells(asked, 16, &[full]));
     vec![

@@ -40,6 +40,11 @@ pub(super) enum Variant {
 }
 
 impl Variant {
+    /// All that are compared with the full one, of which one has so many entries more.
+    pub(super) fn compared(entries: usize) -> [Self; 4] {
+        [Self::Rules(entries), Self::NoLimits, Self::NoWatch, Self::NoTrail]
+    }
+
     /// Its name in tables.
     pub(super) fn name(self) -> String {
         match self {

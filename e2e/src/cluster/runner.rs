@@ -172,8 +172,8 @@ fn play_on(cluster: &Cluster, together: &[Scenario], alone: &[Scenario]) -> Resu
     let left = Mutex::new(together.iter());
     let next = || left.lock().ok()?.next();
     thread::scope(|scope| {
-        let play_on = || iter::from_fn(next).map(|scenario| play_one(&world, scenario)).collect();
-        let playing: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(play_on)).collect();
+        let play_what_is_left = || iter::from_fn(next).map(|scenario| play_one(&world, scenario)).collect();
+        let playing: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(play_what_is_left)).collect();
         for played in playing {
             let played: Vec<Played> = played.join().unwrap_or_else(|_| vec![Played::Failed]);
             for played in &played {

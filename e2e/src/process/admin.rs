@@ -66,6 +66,15 @@ impl Admin {
         self.until("/readyz", "ready", |answer| answer.status == 200).await.map(drop)
     }
 
+    /// Waits until the gateway says that its shared store answers.
+    ///
+    /// # Errors
+    /// It does not in time.
+    pub async fn until_it_counts(self) -> Result<(), ProcessError> {
+        let counts = |answer: &Answer| answer.text().contains("counters: the shared store answers");
+        self.until("/readyz", "the shared store answers", counts).await.map(drop)
+    }
+
     /// Waits until the answer of a path is as wanted; `what` says for people what is waited for.
     ///
     /// # Errors

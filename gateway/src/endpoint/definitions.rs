@@ -53,21 +53,14 @@ pub(super) async fn of(
     definitions.about(&in_force.bundle.server.uid, &in_force.upstream);
     let version = outgoing.agreed.era.version();
     let known = || definitions.of(law, version, tool);
-    // Seldom, and large: every call would carry its room along.
-    let asking = Box::pin(async {
-        let _alone = definitions.asking.lock().await;
-        // Somebody may have been faster.
-        if known().is_none() {
-            let listed = pages(exchange, outgoing, session, id).await?;
-            definitions.learn(law, version, listed);
-        }
-        Ok(())
-    });
     if known().is_none() {
         let late = || Err(Box::new(answer::bad_gateway(Some(id), SILENT)));
-        let asked: Result<(), Box<Answer>> = match gateway.counters.paused(&gateway.clock) {
-            Some(wait) => Err(Box::new(answer::unavailable(Some(id), SILENT, wait.as_secs() + 1))),
-            None => tokio::time::timeout(DEADLINE, asking).await.unwrap_or_else(|_| late()),
+        let asked = if let Some(wait) = gateway.counters.paused(&gateway.clock) {
+            Err(Box::new(answer::unavailable(Some(id), SILENT, wait.as_secs() + 1)))
+        } else {
+            // Seldom, and large: every call would carry its room along.
+            let asking = Box::pin(learn(exchange, outgoing, session, (id, tool)));
+            tokio::time::timeout(DEADLINE, asking).await.unwrap_or_else(|_| late())
         };
         match asked {
             // A policy that only watches is no reason to refuse.
@@ -79,6 +72,23 @@ pub(super) async fn of(
         }
     }
     Ok(known().and_then(Seen::definition))
+}
+
+/// Asks the server, if nobody was faster.
+async fn learn(
+    exchange: &Exchange,
+    outgoing: Outgoing<'_>,
+    session: Option<&str>,
+    (id, tool): (&Id, &str),
+) -> Result<(), Box<Answer>> {
+    let (definitions, law) = (&exchange.gateway.definitions, &exchange.in_force.law);
+    let version = outgoing.agreed.era.version();
+    let _alone = definitions.asking.lock().await;
+    if definitions.of(law, version, tool).is_none() {
+        let listed = pages(exchange, outgoing, session, id).await?;
+        definitions.learn(law, version, listed);
+    }
+    Ok(())
 }
 
 async fn pages(
